@@ -1,0 +1,1 @@
+//! `#[derive(Packet)]` for `phantom-core`.

@@ -1,0 +1,2 @@
+//! The program `phantom`.
+fn main() {}

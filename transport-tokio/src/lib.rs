@@ -1,0 +1,1 @@
+//! Client on tokio.
