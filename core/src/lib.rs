@@ -3,7 +3,24 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+mod arena;
 pub mod bits;
 pub mod crypto;
+pub mod id;
 pub mod packet;
+pub mod relay;
+pub mod rng;
+pub mod time;
+pub mod wire;
+
+/// When a machine wants to be called again, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deadline {
+    /// The moment.
+    pub at: time::Instant,
+    /// What is waited for, in words.
+    pub reason: &'static str,
+}

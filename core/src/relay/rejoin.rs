@@ -1,0 +1,63 @@
+//! REJOIN: two ends of a channel that was cut find each other again (`PROTOCOL.md`, "Rejoining").
+//!
+//! The relay keeps nothing of a channel that is cut. Both ends present the same 128-bit value, which they alone know, and opposite
+//! roles; the first waits, the second completes the pair. A newer presenter of a role replaces an older one that waits, so that
+//! a client never meets its own dead connection.
+
+use super::{Relay, Timer};
+use crate::id::ConnId;
+use crate::time::Instant;
+use crate::wire::{CloseCode, RelayFrame};
+
+pub(super) struct Waiting {
+    conn: ConnId,
+    role: u8,
+    deadline: Instant,
+}
+
+impl Relay {
+    pub(super) fn rejoin(&mut self, now: Instant, from: ConnId, rendezvous: [u8; 16], role: u8) {
+        let Some(peer) = self.peer(from) else { return };
+        let (waits_here, full) =
+            (peer.rejoining.contains(&rendezvous), peer.rejoining.len() >= usize::from(peer.channels.max()));
+        if full && !waits_here {
+            return self.close(now, from, CloseCode::Violation);
+        }
+        match self.waiting.get(&rendezvous) {
+            Some(other) if other.role != role && other.conn != from => {
+                let other = other.conn;
+                let room = |conn| self.peer(conn).is_some_and(|peer| !peer.channels.is_full());
+                if room(from) && room(other) {
+                    self.forget_rejoin(&rendezvous);
+                    self.attach(from, other, rendezvous);
+                }
+            }
+            _ => {
+                self.forget_rejoin(&rendezvous);
+                let deadline = now + self.limits.rejoin_lifetime;
+                self.waiting.insert(rendezvous, Waiting { conn: from, role, deadline });
+                self.timers.insert((deadline, Timer::Rejoin(rendezvous)));
+                if let Some(peer) = self.peer_mut(from) {
+                    peer.rejoining.push(rendezvous);
+                }
+            }
+        }
+    }
+
+    /// Removes whoever waits at this value.
+    pub(super) fn forget_rejoin(&mut self, rendezvous: &[u8; 16]) {
+        if let Some(waiting) = self.waiting.remove(rendezvous) {
+            self.timers.remove(&(waiting.deadline, Timer::Rejoin(*rendezvous)));
+            if let Some(peer) = self.peer_mut(waiting.conn) {
+                peer.rejoining.retain(|value| value != rendezvous);
+            }
+        }
+    }
+
+    fn attach(&mut self, a: ConnId, b: ConnId, rendezvous: [u8; 16]) {
+        if let Some((a_channel, b_channel)) = self.link(a, b) {
+            self.transmit(a, RelayFrame::Attached { rendezvous, channel: a_channel });
+            self.transmit(b, RelayFrame::Attached { rendezvous, channel: b_channel });
+        }
+    }
+}
