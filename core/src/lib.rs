@@ -8,6 +8,7 @@ extern crate std;
 
 mod arena;
 pub mod bits;
+pub mod client;
 pub mod crypto;
 pub mod id;
 pub mod packet;

@@ -1,0 +1,791 @@
+//! The client: one link to a relay, requests, and channels that only their two ends can read.
+//!
+//! Where things are: the link and its state table in `link`, requests and their state table in `pairing`, one channel and its stages
+//! in `channel`, the key agreement and its state table in `agreement`, a secured channel in `session` with its two halves `outbound`
+//! and `inbound`, what two clients say to each other in `message`, every limit in `limits`.
+
+mod agreement;
+mod channel;
+mod event;
+mod inbound;
+mod limits;
+mod link;
+mod message;
+mod outbound;
+mod pairing;
+mod session;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use core::fmt;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+pub use event::{End, Event, Fate};
+pub use limits::ClientLimits;
+
+use crate::Deadline;
+use crate::crypto::exchange::Inputs;
+use crate::crypto::{EncryptionKey, GuessBudget, Role};
+use crate::id::{ChannelId, PeerId, RequestId};
+use crate::rng::Rng;
+use crate::time::{Duration, Instant};
+use crate::wire::{
+    Answer, ClientFrame, CloseCode, FORWARD, FORWARD_HEADER, FRAME_MAX, ForwardHeader, RelayFrame, VERSION,
+};
+use channel::{Channel, Context};
+use link::{Due, Link, LinkState};
+use pairing::{Agreed, Opening, Pairing};
+
+/// The largest packet that can be queued before a channel is secured: every side takes this much, and what the other side takes
+/// beyond it is not known yet.
+pub const PACKET_MAX_UNSECURED: usize = 1 << limits::PACKET_LOG2_MIN;
+
+/// What a client is made of.
+#[derive(Clone, Debug, Default)]
+pub struct ClientConfig {
+    /// Every limit and time.
+    pub limits: ClientLimits,
+    /// How many relays the embedder has addresses for; 0 counts as 1. They are dialled in turn.
+    pub relays: usize,
+    /// The encryption key, if it is known already; otherwise the client makes a random one.
+    pub key: Option<EncryptionKey>,
+}
+
+/// The client machine.
+///
+/// Tell it what happened with [`handle`](Self::handle), or what the user wants with the commands, then drain
+/// [`poll_output`](Self::poll_output), then wait until [`poll_timeout`](Self::poll_timeout) or the next thing that happens. Its
+/// first deadline is [`Instant::ZERO`]: it wants to dial.
+///
+/// * Nothing happens except inside `handle`, the commands and `poll_output`. The machine reads no clock and draws no entropy
+///   but its seed.
+/// * The same seed and the same calls give the same output, byte for byte.
+/// * While output is queued, the deadline is not later than the latest moment it was told. After `handle(t, Input::Timeout)` and
+///   a drain it is later than `t`, or absent.
+/// * Handling time early, twice, or slightly backwards is harmless.
+/// * Nothing that comes from the relay or the other side can make it panic, exceed a limit of [`ClientLimits`], or affect a
+///   channel that is not its own. No packet is handed out that the other side did not seal, in its order, once.
+///
+/// It is neither `Clone` nor serialisable: a copy would seal two plaintexts under one nonce. A process that forks, or a virtual
+/// machine that is restored from a snapshot, must make new clients.
+pub struct Client {
+    limits: ClientLimits,
+    rng: Rng,
+    key: EncryptionKey,
+    /// Whether the key was set, or has been read by the user: until then nobody else can have it.
+    key_counts: bool,
+    budget: GuessBudget,
+    link: Link,
+    pairing: Pairing,
+    channels: BTreeMap<ChannelId, Channel>,
+    /// The relay's numbers of the channels that are attached.
+    numbers: BTreeMap<u32, ChannelId>,
+    last_channel: u32,
+    /// The channel that was served last.
+    served: ChannelId,
+    /// Bytes of data that the transport takes before it says so again.
+    credit: usize,
+    out: VecDeque<Output>,
+    now: Instant,
+}
+
+/// What can happen to a client.
+#[derive(Debug)]
+pub enum Input {
+    /// The transport that was asked for by [`Output::Dial`] stands.
+    Connected,
+    /// It could not be had.
+    DialFailed,
+    /// A whole binary message came from the relay.
+    Received(BytesMut),
+    /// Something came that is no frame at all: a text message, a message too long to be read.
+    Invalid(CloseCode),
+    /// The transport takes this many bytes of data from now on, until it says so again. Before it first does there is no limit. Frames
+    /// that are not data do not count.
+    Writable(usize),
+    /// The transport is gone.
+    Disconnected {
+        /// The code it was closed with by the relay, if it was.
+        code: Option<CloseCode>,
+    },
+    /// Time has passed.
+    Timeout,
+}
+
+/// What the client wants done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Make a transport to this relay of the list, then say `Connected` or `DialFailed`.
+    Dial {
+        /// Its place in the list.
+        relay: usize,
+    },
+    /// Send these bytes as one message.
+    Transmit(Bytes),
+    /// Close the transport, or give up making it, with this code. Nothing need be said of it: the client has forgotten it.
+    HangUp(CloseCode),
+    /// News for the application.
+    Event(Event),
+}
+
+impl Client {
+    /// A client that wants to dial. `seed` must be 32 bytes of real entropy: keys and nonces come of it.
+    #[must_use]
+    pub fn new(config: ClientConfig, seed: [u8; 32]) -> Self {
+        let mut rng = Rng::from_seed(&seed);
+        let budget = GuessBudget::new(&mut rng);
+        let key_counts = config.key.is_some();
+        let key = config.key.unwrap_or_else(|| EncryptionKey::generate(&mut rng));
+        Self {
+            limits: config.limits.clamped(),
+            rng,
+            key,
+            key_counts,
+            budget,
+            link: Link::new(config.relays),
+            pairing: Pairing::new(),
+            channels: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            last_channel: 0,
+            served: ChannelId(0),
+            credit: usize::MAX,
+            out: VecDeque::new(),
+            now: Instant::ZERO,
+        }
+    }
+
+    // What happens.
+
+    /// Handles one thing that happened.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Connected => {
+                self.credit = usize::MAX;
+                self.link.connected(self.now, &self.limits);
+            }
+            Input::DialFailed => {
+                if matches!(self.link.state(), LinkState::Dialing { .. }) {
+                    self.lose_link(None);
+                }
+            }
+            Input::Received(frame) => self.frame(frame),
+            Input::Invalid(code) => self.hang_up(code),
+            Input::Writable(bytes) => self.credit = bytes,
+            Input::Disconnected { code } => {
+                if self.link.is_connected() {
+                    self.lose_link(code);
+                }
+            }
+            Input::Timeout => self.timeout(),
+        }
+    }
+
+    /// The next thing to do, until there is none.
+    ///
+    /// Records are sealed here, when the transport asks for them: stop calling it while the transport takes nothing, or say
+    /// so with [`Input::Writable`] and 0, and packets gather into fuller records.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if let Some(output) = self.out.pop_front() {
+            return Some(output);
+        }
+        if self.link.online().is_some()
+            && let Some(frame) = self.poll_channels()
+        {
+            return Some(frame);
+        }
+        self.out.pop_front()
+    }
+
+    /// One frame of the channel whose turn it is.
+    fn poll_channels(&mut self) -> Option<Output> {
+        let data = self.credit > 0;
+        let after = self.numbers.values().copied().filter(|&id| id > self.served).min();
+        let first = after.or_else(|| self.numbers.values().copied().min())?;
+        let mut turn = first;
+        loop {
+            let frame = self.with_channel(turn, |channel, cx| channel.poll(data, cx)).flatten();
+            if let Some(frame) = frame {
+                self.served = turn;
+                self.credit = self.credit.saturating_sub(frame.len());
+                // What the channel said on the way goes first.
+                self.out.push_back(Output::Transmit(frame));
+                return self.out.pop_front();
+            }
+            if !self.out.is_empty() {
+                return self.out.pop_front();
+            }
+            let next = self.numbers.values().copied().filter(|&id| id > turn).min();
+            turn = next.or_else(|| self.numbers.values().copied().min())?;
+            if turn == first {
+                return None;
+            }
+        }
+    }
+
+    /// When to call `handle` with [`Input::Timeout`], and what is waited for.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        let online = self.link.online().is_some();
+        let data = self.credit > 0;
+        if !self.out.is_empty() || (online && self.channels.values().any(|c| c.wants_to_send(self.now, data)))
+        {
+            return Some(Deadline { at: self.now, reason: "output is queued" });
+        }
+        let channels = self.channels.values().filter_map(|channel| channel.deadline(online));
+        let (at, reason) = channels.chain(self.link.deadline()).chain(self.pairing.deadline()).min()?;
+        Some(Deadline { at, reason })
+    }
+
+    fn timeout(&mut self) {
+        match self.link.on_timeout(self.now, &self.limits) {
+            None => {}
+            Some(Due::Dial(relay)) => self.out.push_back(Output::Dial { relay }),
+            Some(Due::Ping) => self.control(&ClientFrame::Ping { token: 0 }),
+            Some(Due::HangUp(code)) => self.hang_up(code),
+        }
+        while let Some((request, peer)) = self.pairing.take_overdue(self.now) {
+            self.event(Event::Answer { request, peer, answer: Answer::Expired });
+        }
+        for id in self.channel_ids() {
+            self.with_channel(id, Channel::on_timeout);
+        }
+    }
+
+    fn frame(&mut self, mut frame: BytesMut) {
+        if !self.link.is_connected() {
+            return;
+        }
+        self.link.heard(self.now);
+        if frame.len() > FRAME_MAX {
+            return self.hang_up(CloseCode::TooLarge);
+        }
+        if let Some(header) = ForwardHeader::peek(&frame) {
+            if let Some(&channel) = self.numbers.get(&header.channel) {
+                frame.advance(FORWARD_HEADER);
+                self.with_channel(channel, |channel, cx| channel.on_payload(frame, cx));
+            }
+            return;
+        }
+        match RelayFrame::decode(&frame) {
+            Err(_) if frame.first() == Some(&FORWARD) => self.hang_up(CloseCode::Malformed),
+            Err(error) => self.hang_up(error.close_code()),
+            Ok(RelayFrame::Hello { version, challenge, work }) => {
+                match self.link.hello(self.now, version, &challenge, work, &self.limits) {
+                    Ok(answer) => self.control(&answer),
+                    Err(code) => self.hang_up(code),
+                }
+            }
+            Ok(RelayFrame::Welcome(welcome)) => match self.link.welcome(self.now, &welcome, &self.limits) {
+                Ok(Some(kept)) => self.online(welcome.id, kept),
+                Ok(None) => {}
+                Err(code) => self.hang_up(code),
+            },
+            Ok(_) if self.link.online().is_none() => self.hang_up(CloseCode::Violation),
+            Ok(RelayFrame::Answer { request, answer }) => self.answered(true, request, answer),
+            Ok(RelayFrame::Ended { request, answer }) => self.answered(false, request, answer),
+            Ok(RelayFrame::Incoming { request, source, nonce }) => self.incoming(request, source, nonce),
+            Ok(RelayFrame::Opened { by, request, channel, nonce }) => {
+                let Some(own) = self.link.online().map(|online| online.id) else { return };
+                match self.pairing.opened(own, by, request, nonce) {
+                    Opening::Channel(agreed) => self.open_channel(own, channel, &agreed),
+                    Opening::Unwanted(request) => {
+                        self.control(&ClientFrame::Close { channel });
+                        if let Some((request, peer)) = request {
+                            self.event(Event::Answer { request, peer, answer: Answer::Withdrawn });
+                        }
+                    }
+                }
+            }
+            Ok(RelayFrame::Closed { channel, reason }) => {
+                if let Some(&id) = self.numbers.get(&channel) {
+                    self.with_channel(id, |channel, cx| channel.on_cut(Some(reason), cx));
+                }
+            }
+            Ok(RelayFrame::Attached { rendezvous, channel }) => self.attached(&rendezvous, channel),
+            Ok(RelayFrame::Pong { .. }) => {}
+            Ok(RelayFrame::Drain { after_ms }) => {
+                self.link.drain(self.now + Duration::from_millis(u64::from(after_ms)));
+                self.event(Event::RelayRestarting { after_ms });
+            }
+        }
+    }
+
+    fn online(&mut self, id: PeerId, kept: bool) {
+        self.event(Event::Online { id, kept });
+        for channel in self.channel_ids() {
+            self.with_channel(channel, Channel::on_online);
+        }
+    }
+
+    fn answered(&mut self, own: bool, number: u32, answer: Answer) {
+        if let Some((request, peer)) = self.pairing.answered(own, number, answer) {
+            self.event(Event::Answer { request, peer, answer });
+        }
+    }
+
+    fn incoming(&mut self, number: u32, from: PeerId, nonce: [u8; 16]) {
+        let Some(online) = self.link.online() else { return };
+        let lifetime = online.request_lifetime;
+        match self.pairing.prompt(self.now, from, number, nonce, lifetime, self.limits.prompts_max) {
+            Some(request) => self.event(Event::Incoming { request, from }),
+            None => self.control(&ClientFrame::Cancel { request: number }),
+        }
+    }
+
+    fn open_channel(&mut self, own: PeerId, number: u32, agreed: &Agreed) {
+        let Agreed { request, peer, role, nonce_connector, nonce_acceptor } = *agreed;
+        let known = self.numbers.contains_key(&number) || self.channel_with(peer).is_some();
+        if known || self.is_full() {
+            self.control(&ClientFrame::Close { channel: number });
+            return self.event(Event::Answer { request, peer, answer: Answer::NotConnected });
+        }
+        let answer = if role == Role::Connector { Answer::Approved } else { Answer::ConnectionDone };
+        self.event(Event::Answer { request, peer, answer });
+        let (connector, acceptor) = if role == Role::Connector { (own, peer) } else { (peer, own) };
+        let inputs = Inputs {
+            role,
+            version: VERSION,
+            id_connector: *connector.as_bytes(),
+            id_acceptor: *acceptor.as_bytes(),
+            nonce_connector,
+            nonce_acceptor,
+            run: 0,
+            caps: u32::from(self.limits.packet_max_log2),
+        };
+        self.last_channel += 1;
+        let id = ChannelId(self.last_channel);
+        let channel = Channel::open(id, peer, number, inputs, &mut self.context());
+        self.channels.insert(id, channel);
+        self.after_channel(id, None);
+    }
+
+    fn attached(&mut self, rendezvous: &[u8; 16], number: u32) {
+        let waiting =
+            self.channels.iter().find(|(_, channel)| channel.rendezvous().as_ref() == Some(rendezvous));
+        match waiting.map(|(&id, _)| id) {
+            Some(id) if !self.numbers.contains_key(&number) => {
+                self.with_channel(id, |channel, cx| channel.on_attached(number, cx));
+            }
+            _ => self.control(&ClientFrame::Close { channel: number }),
+        }
+    }
+
+    /// Hangs up for a reason of this side, and dials again in time.
+    fn hang_up(&mut self, code: CloseCode) {
+        if self.link.is_connected() || matches!(self.link.state(), LinkState::Dialing { .. }) {
+            self.out.push_back(Output::HangUp(code));
+            let lasting = matches!(code, CloseCode::VersionUnsupported).then_some(code);
+            self.lose_link(lasting);
+        }
+    }
+
+    fn lose_link(&mut self, code: Option<CloseCode>) {
+        let redial_at = self.link.lost(self.now, code, &self.limits, &mut self.rng);
+        self.out.retain(|output| !matches!(output, Output::Transmit(_)));
+        self.event(Event::Offline { code, redial_at });
+        for (request, peer) in self.pairing.clear() {
+            self.event(Event::Answer { request, peer, answer: Answer::NotConnected });
+        }
+        for id in self.channel_ids() {
+            self.with_channel(id, |channel, cx| channel.on_cut(None, cx));
+        }
+    }
+
+    // What the user wants.
+
+    /// Asks the client `id` for a channel. What becomes of it is told by [`Event::Answer`], and at last [`Event::Opened`].
+    ///
+    /// # Errors
+    /// Nothing is sent, and the error says why.
+    pub fn connect(&mut self, now: Instant, id: PeerId) -> Result<RequestId, ConnectError> {
+        self.now = self.now.max(now);
+        let online = self.link.online().ok_or(ConnectError::Offline)?;
+        if online.id == id {
+            return Err(ConnectError::OwnId);
+        }
+        if self.is_full() || self.channel_with(id).is_some() {
+            return Err(ConnectError::AlreadyConnected);
+        }
+        if self.pairing.asks(id) {
+            return Err(ConnectError::RequestOpen);
+        }
+        let nonce = self.rng.bytes();
+        let (request, number) = self.pairing.ask(self.now, id, nonce, online.request_lifetime);
+        self.control(&ClientFrame::Connect { request: number, target: id, nonce });
+        Ok(request)
+    }
+
+    /// Accepts the request that [`Event::Incoming`] showed.
+    ///
+    /// # Errors
+    /// There is no such request any more, or no room for a channel.
+    pub fn accept(&mut self, now: Instant, request: RequestId) -> Result<(), RequestError> {
+        self.now = self.now.max(now);
+        if self.is_full() {
+            return Err(RequestError::AlreadyConnected);
+        }
+        let nonce = self.rng.bytes();
+        let number = self.pairing.accept(request, nonce).ok_or(RequestError::NotConnected)?;
+        self.control(&ClientFrame::Accept { request: number, nonce });
+        Ok(())
+    }
+
+    /// Declines the request that [`Event::Incoming`] showed.
+    ///
+    /// # Errors
+    /// There is no such request any more.
+    pub fn cancel(&mut self, now: Instant, request: RequestId) -> Result<(), RequestError> {
+        self.now = self.now.max(now);
+        let number = self.pairing.cancel(request).ok_or(RequestError::NotConnected)?;
+        self.control(&ClientFrame::Cancel { request: number });
+        Ok(())
+    }
+
+    /// Takes an own request back. An [`Event::Answer`] confirms it.
+    ///
+    /// # Errors
+    /// There is no such request any more.
+    pub fn withdraw(&mut self, now: Instant, request: RequestId) -> Result<(), RequestError> {
+        self.now = self.now.max(now);
+        let number = self.pairing.withdraw(request).ok_or(RequestError::NotConnected)?;
+        self.control(&ClientFrame::Withdraw { request: number });
+        Ok(())
+    }
+
+    /// The key of this client, to be told to the other side. From now on it counts as set.
+    pub fn encryption_key(&mut self, now: Instant) -> EncryptionKey {
+        self.now = self.now.max(now);
+        if !core::mem::replace(&mut self.key_counts, true) {
+            self.default_key_set(true);
+        }
+        self.key.clone()
+    }
+
+    /// Sets the key of this client: for channels that are not secured and have no key of their own, and for those to come. A
+    /// channel that is secured keeps its keys.
+    pub fn set_encryption_key(&mut self, now: Instant, key: EncryptionKey) {
+        self.now = self.now.max(now);
+        let changed = !(self.key_counts && self.key.same_as(&key));
+        self.key = key;
+        self.key_counts = true;
+        self.default_key_set(changed);
+    }
+
+    fn default_key_set(&mut self, changed: bool) {
+        for id in self.channel_ids() {
+            self.with_channel(id, |channel, cx| {
+                if !channel.has_own_key() {
+                    channel.key_set(changed, cx);
+                }
+            });
+        }
+    }
+
+    /// Sets the key of one channel. To set the one it is secured with again changes nothing.
+    ///
+    /// # Errors
+    /// The channel is secured with another key, which it keeps, or there is no such channel.
+    pub fn set_channel_key(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        key: EncryptionKey,
+    ) -> Result<(), SetKeyError> {
+        self.now = self.now.max(now);
+        match self.with_channel(channel, |channel, cx| channel.set_own_key(key, cx)) {
+            None => Err(SetKeyError::NoChannel),
+            Some(false) => Err(SetKeyError::ChannelSecured),
+            Some(true) => Ok(()),
+        }
+    }
+
+    /// Allows as many guesses again at the key of a channel that is [`Locked`](Event::Locked), and tries once more. Returns how
+    /// many guesses had failed.
+    ///
+    /// # Errors
+    /// There is no such channel.
+    pub fn unlock(&mut self, now: Instant, channel: ChannelId) -> Result<u32, NoChannel> {
+        self.now = self.now.max(now);
+        self.with_channel(channel, Channel::unlock).ok_or(NoChannel)
+    }
+
+    /// Queues a packet and returns its number, counting from 1 in each channel. It leaves when the channel is secured and the
+    /// transport takes it; [`Event::Delivered`] tells when the other side has it.
+    ///
+    /// # Errors
+    /// Nothing is queued, and the error says why.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        packet: impl Into<Bytes>,
+    ) -> Result<u64, SendError> {
+        self.now = self.now.max(now);
+        self.channels.get_mut(&channel).ok_or(SendError::NoChannel)?.send(packet.into())
+    }
+
+    /// Takes the next packet that has arrived. Taking it lets the other side send more.
+    pub fn receive(&mut self, now: Instant, channel: ChannelId) -> Option<Bytes> {
+        self.now = self.now.max(now);
+        self.with_channel(channel, Channel::take).flatten()
+    }
+
+    /// Ends a channel in good order: everything queued is sent first, and the end is told by [`Event::Closed`]. A channel that
+    /// is not secured ends at once.
+    ///
+    /// # Errors
+    /// There is no such channel.
+    pub fn disconnect(&mut self, now: Instant, channel: ChannelId) -> Result<(), NoChannel> {
+        self.now = self.now.max(now);
+        self.with_channel(channel, Channel::disconnect).ok_or(NoChannel)
+    }
+
+    /// Ends a channel at once. What is not confirmed may be lost; [`Event::Closed`] says how much.
+    ///
+    /// # Errors
+    /// There is no such channel.
+    pub fn abort(&mut self, now: Instant, channel: ChannelId) -> Result<(), NoChannel> {
+        self.now = self.now.max(now);
+        self.with_channel(channel, Channel::abort).ok_or(NoChannel)
+    }
+
+    /// Dial without waiting longer, if the client waits or has stopped: the network has changed, say.
+    pub fn dial_now(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        self.link.dial_now(self.now);
+    }
+
+    /// Ends every channel at once and leaves the relay. The client does nothing more until `dial_now`.
+    pub fn leave(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        for id in self.channel_ids() {
+            self.with_channel(id, Channel::abort);
+        }
+        if self.link.is_connected() || matches!(self.link.state(), LinkState::Dialing { .. }) {
+            self.out.push_back(Output::HangUp(CloseCode::Normal));
+        }
+        self.link.stop();
+        for (request, peer) in self.pairing.clear() {
+            self.event(Event::Answer { request, peer, answer: Answer::NotConnected });
+        }
+    }
+
+    // What is known.
+
+    /// The ID, while online.
+    #[must_use]
+    pub fn id(&self) -> Option<PeerId> {
+        self.link.online().map(|online| online.id)
+    }
+
+    /// The channels, in the order in which they were opened.
+    pub fn channels(&self) -> impl Iterator<Item = ChannelId> + '_ {
+        self.channels.iter().filter(|(_, channel)| channel.is_live()).map(|(&id, _)| id)
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn opponent(&self, channel: ChannelId) -> Option<PeerId> {
+        self.channels.get(&channel).map(Channel::peer)
+    }
+
+    /// Which side this one is.
+    #[must_use]
+    pub fn role(&self, channel: ChannelId) -> Option<Role> {
+        self.channels.get(&channel).map(Channel::role)
+    }
+
+    /// Whether packets go through.
+    #[must_use]
+    pub fn is_secured(&self, channel: ChannelId) -> bool {
+        self.channels.get(&channel).is_some_and(Channel::is_secured)
+    }
+
+    /// 128 bits that are the same at both ends of a secured channel, and at no end of a channel with somebody in the middle. Of
+    /// use to two people whose key may be known to others: they compare it by voice.
+    #[must_use]
+    pub fn verifier(&self, channel: ChannelId) -> Option<[u8; 16]> {
+        self.channels.get(&channel).and_then(Channel::verifier)
+    }
+
+    /// What has become of the packets sent so far.
+    #[must_use]
+    pub fn fate(&self, channel: ChannelId) -> Option<Fate> {
+        self.channels.get(&channel).map(Channel::fate)
+    }
+
+    // Helpers.
+
+    fn is_full(&self) -> bool {
+        let granted = self.link.online().map_or(self.limits.channels_max, |online| online.channels_max);
+        self.channels.values().filter(|channel| channel.is_live()).count() >= usize::from(granted)
+            || self.channels.len() >= ENDED_FACTOR * usize::from(self.limits.channels_max) + 1
+    }
+
+    fn channel_with(&self, peer: PeerId) -> Option<ChannelId> {
+        self.channels.iter().find(|(_, c)| c.is_live() && c.peer() == peer).map(|(&id, _)| id)
+    }
+
+    fn channel_ids(&self) -> alloc::vec::Vec<ChannelId> {
+        self.channels.keys().copied().collect()
+    }
+
+    fn context(&mut self) -> Context<'_> {
+        Context {
+            now: self.now,
+            out: &mut self.out,
+            budget: &mut self.budget,
+            rng: &mut self.rng,
+            default_key: self.key_counts.then_some(&self.key),
+            limits: &self.limits,
+            online: self.link.online().is_some(),
+        }
+    }
+
+    /// Lets a channel act, and keeps the table of numbers right.
+    fn with_channel<T>(
+        &mut self,
+        id: ChannelId,
+        act: impl FnOnce(&mut Channel, &mut Context<'_>) -> T,
+    ) -> Option<T> {
+        let channel = self.channels.get_mut(&id)?;
+        let before = channel.number();
+        let mut cx = Context {
+            now: self.now,
+            out: &mut self.out,
+            budget: &mut self.budget,
+            rng: &mut self.rng,
+            default_key: self.key_counts.then_some(&self.key),
+            limits: &self.limits,
+            online: self.link.online().is_some(),
+        };
+        let result = act(channel, &mut cx);
+        self.after_channel(id, before);
+        Some(result)
+    }
+
+    fn after_channel(&mut self, id: ChannelId, before: Option<u32>) {
+        let Some(channel) = self.channels.get(&id) else { return };
+        let number = channel.number();
+        if before != number {
+            if let Some(before) = before {
+                self.numbers.remove(&before);
+            }
+            if let Some(number) = number {
+                self.numbers.insert(number, id);
+            }
+        }
+        if channel.is_over() {
+            self.channels.remove(&id);
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    fn control(&mut self, frame: &ClientFrame) {
+        self.out.push_back(Output::Transmit(Bytes::copy_from_slice(&frame.encode())));
+    }
+}
+
+/// Channels that are over, but whose packets the application has not taken, are kept up to this many per channel allowed.
+const ENDED_FACTOR: usize = 2;
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("channels", &self.channels.len()).finish_non_exhaustive()
+    }
+}
+
+/// The largest packet that a side with these capabilities takes.
+fn packet_max_of(caps: u32) -> usize {
+    let log2 = (caps & 0xff) as u8;
+    1 << log2.clamp(limits::PACKET_LOG2_MIN, limits::PACKET_LOG2_MAX)
+}
+
+macro_rules! errors {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $text:literal,)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$vdoc])* $variant,)+ }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $text,)+ })
+            }
+        }
+
+        impl core::error::Error for $name {}
+    )+};
+}
+
+errors! {
+    /// Why a request was not made.
+    ConnectError {
+        /// There is no link to the relay now.
+        Offline => "not connected to the relay; wait until it is reached",
+        /// This is the client's own ID.
+        OwnId => "this is your own ID; use the ID of the other side",
+        /// There is a channel with this peer, or there are as many channels as allowed.
+        AlreadyConnected => "already connected; end that channel first, or allow more channels",
+        /// A request to this peer waits.
+        RequestOpen => "this side has been asked already; wait for the answer or withdraw the request",
+    }
+    /// Why a request could not be decided or taken back.
+    RequestError {
+        /// It is over, or never was.
+        NotConnected => "there is no such request any more",
+        /// There are as many channels as allowed.
+        AlreadyConnected => "already connected; end that channel first, or allow more channels",
+    }
+    /// Why the key of a channel was not set.
+    SetKeyError {
+        /// There is no such channel.
+        NoChannel => "there is no such channel any more",
+        /// It is secured with another key.
+        ChannelSecured => "the channel is secured and keeps its key; close it and connect again to use another",
+    }
+}
+
+/// There is no such channel, or it is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoChannel;
+
+impl fmt::Display for NoChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is no such channel any more")
+    }
+}
+
+impl core::error::Error for NoChannel {}
+
+/// Why a packet was not queued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The queue is full; [`Event::Writable`] tells when it is not.
+    Full,
+    /// There is no such channel, or it is ending.
+    NoChannel,
+    /// The packet is longer than the other side takes.
+    TooLarge {
+        /// The longest it takes, in bytes. Before the channel is secured, [`PACKET_MAX_UNSECURED`].
+        max: usize,
+    },
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the send queue is full; wait until the other side takes more"),
+            Self::NoChannel => f.write_str("there is no such channel, or it is ending"),
+            Self::TooLarge { max } => write!(f, "a packet may have at most {max} bytes here; split it"),
+        }
+    }
+}
+
+impl core::error::Error for SendError {}
