@@ -8,10 +8,17 @@ use syn::{Generics, parse_quote};
 use crate::model::{Default, Field, Kind, Model, Shape, Variant};
 
 pub(crate) fn expand(model: &Model<'_>) -> TokenStream {
-    let (write, read) = match &model.shape {
-        Shape::Struct(fields) => (write_struct(fields), read_fields(&quote!(Self), fields)),
-        Shape::Enum(variants) => (write_enum(variants), read_enum(variants)),
+    let (fields, write, read) = match &model.shape {
+        Shape::Struct(fields) => {
+            (fields.iter().collect(), write_struct(fields), read_fields(&quote!(Self), fields))
+        }
+        Shape::Enum(variants) => {
+            let fields = variants.iter().flat_map(|variant| &variant.fields).collect();
+            (fields, write_enum(variants), read_enum(variants))
+        }
     };
+    let checks = width_checks(model.generics, fields);
+    let write = quote!(#checks #write);
     match &model.kind {
         Kind::Fixed => bits(model, &write, &read),
         Kind::Extensible => bits(model, &write_frame(&write), &read_frame(&read)),
@@ -92,6 +99,25 @@ fn read_frame(body: &TokenStream) -> TokenStream {
     quote!(input.read_frame(|input| { #body }))
 }
 
+/// Refuses widths above those of the types, which only the compiler knows.
+fn width_checks(generics: &Generics, fields: Vec<&Field<'_>>) -> TokenStream {
+    let checks = fields.into_iter().filter_map(|field| {
+        let (ty, width) = (field.ty, field.width.as_ref()?);
+        let bits = width.bits;
+        let message = format!("the type of this field has fewer than {bits} bits");
+        let check = quote_spanned! {width.span=>
+            ::core::assert!(#bits <= <#ty as ::phantom_core::bits::Integer>::BITS, #message)
+        };
+        // An item is looked at even if nobody calls the method, but it cannot name the type's parameters.
+        Some(if generics.params.is_empty() {
+            quote!(const _: () = #check;)
+        } else {
+            quote!(const { #check };)
+        })
+    });
+    quote!(#(#checks)*)
+}
+
 fn write_struct(fields: &[Field<'_>]) -> TokenStream {
     let pattern = pattern(fields);
     let writes = fields.iter().enumerate().map(write_field);
@@ -150,14 +176,9 @@ fn write_field((place, field): (usize, &Field<'_>)) -> TokenStream {
     let write = match &field.width {
         Some(width) => {
             let bits = width.bits;
-            let message = format!("the type of this field has fewer than {bits} bits");
-            let check = quote_spanned! {width.span=>
-                const { ::core::assert!(#bits <= <#ty as ::phantom_core::bits::Integer>::BITS, #message) };
-            };
-            let write = quote_spanned! {ty.span()=>
+            quote_spanned! {ty.span()=>
                 <#ty as ::phantom_core::bits::Integer>::write_fixed(*#binding, out, #bits)?;
-            };
-            quote!(#check #write)
+            }
         }
         None => quote_spanned! {ty.span()=>
             <#ty as ::phantom_core::bits::Bits>::write(#binding, out)?;

@@ -3,7 +3,7 @@
 //! The declaration is the form: what stands in the type, in its order and with its attributes, is all that decides how it
 //! is written. The attributes are described where the macros are exported, in `phantom_core::packet`.
 //!
-//! [`model`] reads the declaration and refuses what has no sound form; [`expand`] writes the code and cannot fail.
+//! `model` reads the declaration and refuses what has no sound form; `expand` writes the code and cannot fail.
 
 mod expand;
 mod model;

@@ -2,6 +2,9 @@
 //!
 //! A count from outside is a claim. Memory is reserved for as much as the rest of the stream could hold, and a list
 //! never has more items than the stream has bits, so that neither memory nor time is spent on a claim alone.
+//!
+//! What is not limited here is how large an item is in memory: a list of an enum of 800 bytes, with a variant that takes
+//! five bits, may grow to 1280 times the size of its packet. Large variants are better boxed.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;

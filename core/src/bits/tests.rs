@@ -26,9 +26,9 @@ fn read<T: Bits>(data: &[u8]) -> Result<T, ReadError> {
 
 /// The value has this form, comes back from it, and from no part of it.
 #[track_caller]
-fn form<T: Bits + PartialEq + Debug>(value: T, expected: &[u8]) {
-    assert_eq!(&written(&value)[..], expected, "{value:?} is written so");
-    assert_eq!(read::<T>(expected).as_ref(), Ok(&value), "{value:?} is read so");
+fn form<T: Bits + PartialEq + Debug>(value: &T, expected: &[u8]) {
+    assert_eq!(&written(value)[..], expected, "{value:?} is written so");
+    assert_eq!(read::<T>(expected).as_ref(), Ok(value), "{value:?} is read so");
     for len in 0..expected.len() {
         assert_eq!(read::<T>(&expected[..len]), Err(ReadError::End), "{value:?} cut to {len}");
     }
@@ -36,50 +36,50 @@ fn form<T: Bits + PartialEq + Debug>(value: T, expected: &[u8]) {
 
 #[test]
 fn forms_of_numbers() {
-    form(true, &[0x80]);
-    form(false, &[0x00]);
-    form(0xa5_u8, &[0xa5]);
-    form(-2_i8, &[0xfe]);
-    form(0_u16, &[0x00]);
-    form(15_u32, &[0b0111_1000]);
-    form(16_u64, &[0b1000_1000, 0b0000_0000]);
-    form(300_usize, &[0b1000_1100, 0b1001_1000]);
-    form(u64::MAX, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xef]);
-    form(-1_i16, &[0b0000_1000]);
-    form(1_i32, &[0b0001_0000]);
-    form(-8_i64, &[0b0111_1000]);
-    form(8_isize, &[0b1000_1000, 0b0000_0000]);
-    form(i64::MIN, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xef]);
-    form(0x0102_u128, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
-    form(-1_i128, &[0xff; 16]);
-    form(1.0_f32, &[0x3f, 0x80, 0, 0]);
-    form(-2.0_f64, &[0xc0, 0, 0, 0, 0, 0, 0, 0]);
-    form('A', &[0b1010_0000, 0b0100_0000]);
+    form(&true, &[0x80]);
+    form(&false, &[0x00]);
+    form(&0xa5_u8, &[0xa5]);
+    form(&-2_i8, &[0xfe]);
+    form(&0_u16, &[0x00]);
+    form(&15_u32, &[0b0111_1000]);
+    form(&16_u64, &[0b1000_1000, 0b0000_0000]);
+    form(&300_usize, &[0b1000_1100, 0b1001_1000]);
+    form(&u64::MAX, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xef]);
+    form(&-1_i16, &[0b0000_1000]);
+    form(&1_i32, &[0b0001_0000]);
+    form(&-8_i64, &[0b0111_1000]);
+    form(&8_isize, &[0b1000_1000, 0b0000_0000]);
+    form(&i64::MIN, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xef]);
+    form(&0x0102_u128, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
+    form(&-1_i128, &[0xff; 16]);
+    form(&1.0_f32, &[0x3f, 0x80, 0, 0]);
+    form(&-2.0_f64, &[0xc0, 0, 0, 0, 0, 0, 0, 0]);
+    form(&'A', &[0b1010_0000, 0b0100_0000]);
 }
 
 #[test]
 fn forms_of_strings_and_lists() {
-    form((), &[]);
-    form(Some(true), &[0b1100_0000]);
-    form(None::<u64>, &[0x00]);
-    form(String::from("né"), &[0b0001_1000, b'n', 0xc3, 0xa9]);
-    form(Box::<str>::from(""), &[0x00]);
-    form(Bytes::from_static(&[1, 2]), &[0b0001_0000, 1, 2]);
-    form(vec![1_u8, 2], &[0b0001_0000, 1, 2]);
-    form(vec![1_u16, 2], &[0b0001_0000, 0b0100_0100]);
-    form(vec![true, false, true].into_boxed_slice(), &[0b0001_1101]);
-    form([7_u8, 8, 9], &[7, 8, 9]);
-    form([true; 3], &[0b1110_0000]);
-    form((true, [7_u8], 1_u8), &[0x80, 7, 1]);
-    form((true, 0xff_u8), &[0xff, 0x80]);
-    form(Box::new(3_u32), &[0b0001_1000]);
-    form(BTreeSet::from([2_u32, 1]), &[0b0001_0000, 0b0100_0100]);
-    form(BTreeMap::from([(1_u32, true)]), &[0b0000_1000, 0b0110_0000]);
+    form(&(), &[]);
+    form(&Some(true), &[0b1100_0000]);
+    form(&None::<u64>, &[0x00]);
+    form(&String::from("né"), &[0b0001_1000, b'n', 0xc3, 0xa9]);
+    form(&Box::<str>::from(""), &[0x00]);
+    form(&Bytes::from_static(&[1, 2]), &[0b0001_0000, 1, 2]);
+    form(&vec![1_u8, 2], &[0b0001_0000, 1, 2]);
+    form(&vec![1_u16, 2], &[0b0001_0000, 0b0100_0100]);
+    form(&vec![true, false, true].into_boxed_slice(), &[0b0001_1101]);
+    form(&[7_u8, 8, 9], &[7, 8, 9]);
+    form(&[true; 3], &[0b1110_0000]);
+    form(&(true, [7_u8], 1_u8), &[0x80, 7, 1]);
+    form(&(true, 0xff_u8), &[0xff, 0x80]);
+    form(&Box::new(3_u32), &[0b0001_1000]);
+    form(&BTreeSet::from([2_u32, 1]), &[0b0001_0000, 0b0100_0100]);
+    form(&BTreeMap::from([(1_u32, true)]), &[0b0000_1000, 0b0110_0000]);
 }
 
 #[test]
 fn every_tuple_has_its_form() {
-    form((true, false, true, false, true, false, true, true), &[0b1010_1011]);
+    form(&(true, false, true, false, true, false, true, true), &[0b1010_1011]);
 }
 
 #[test]
