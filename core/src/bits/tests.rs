@@ -246,6 +246,20 @@ fn a_frame_is_left_whole_whatever_its_reader_knows() {
 }
 
 #[test]
+fn a_frame_ends_where_its_content_does() {
+    let read = |content: &[u8]| {
+        let mut out = BitWriter::new();
+        out.write_bytes(content);
+        BitReader::new(&out.into_bytes()).read_frame(|input| input.read_bits(3))
+    };
+    assert_eq!(read(&[0b1010_0000]), Ok(5));
+    assert_eq!(read(&[0b1011_0110, 7]), Ok(5), "a later field");
+    assert_eq!(read(&[0b1010_0001]), Err(ReadError::Padding));
+    assert_eq!(read(&[0b1010_0000, 0]), Err(ReadError::Trailing));
+    assert_eq!(read(&[]), Err(ReadError::End));
+}
+
+#[test]
 fn filling_is_never_taken_for_a_later_field() {
     for used in 1..=8 {
         let mut out = BitWriter::new();
