@@ -290,6 +290,21 @@ fn nested_values_grow_without_shifting_what_follows() {
     );
 }
 
+/// The example of `PROTOCOL.md`.
+#[test]
+fn nested_packets_are_frames() {
+    let first = first::Team {
+        players: vec![first::Player { level: 1 }, first::Player { level: 7 }],
+        items: vec![],
+        score: 16,
+    };
+    form(&first, &[0x28, 0x82, 0x20, 0x08, 0xe0, 0x04, 0x40]);
+
+    let player = |level| second::Player { level, alive: true };
+    let second = second::Team { players: vec![player(1), player(7)], items: vec![], score: 16, name: None };
+    assert_eq!(&encode(&second).unwrap()[..], [0x28, 0x82, 0x38, 0x08, 0xf8, 0x04, 0x41, 0x00]);
+}
+
 fn hit() -> impl Strategy<Value = Hit> {
     let leaf = prop_oneof![
         Just(Hit::Wall),

@@ -6,6 +6,7 @@
 //! # Deriving
 //!
 //! ```
+//! # #[cfg(feature = "derive")] {
 //! use phantom_core::bits::Bits;
 //! use phantom_core::packet::{self, Packet};
 //!
@@ -32,6 +33,7 @@
 //!
 //! let too_strong = Shot { strength: 32, ..shot };
 //! assert!(packet::encode(&too_strong).is_err());
+//! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

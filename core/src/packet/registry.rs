@@ -15,6 +15,7 @@ use crate::bits::{BitReader, ReadError};
 /// handler may fail.
 ///
 /// ```
+/// # #[cfg(feature = "derive")] {
 /// use phantom_core::packet::{self, Packet, Registry};
 ///
 /// #[derive(Packet)]
@@ -27,6 +28,7 @@ use crate::bits::{BitReader, ReadError};
 /// let mut log = Vec::new();
 /// registry.dispatch(&mut log, &packet::encode(&Message("Приветик!!!".into()))?)?;
 /// assert_eq!(log, ["Приветик!!!"]);
+/// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Registry<C, E = Infallible> {

@@ -1,6 +1,5 @@
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -158,6 +157,8 @@ fn a_registry_can_be_sent_to_another_thread() {
 
 #[cfg(feature = "serde")]
 mod serde_packets {
+    use alloc::vec;
+
     use super::*;
 
     type Scores = Serde<Vec<(String, Option<i16>)>, 9>;
