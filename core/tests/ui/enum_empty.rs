@@ -1,0 +1,6 @@
+use phantom_core::bits::Bits;
+
+#[derive(Bits)]
+enum Never {}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use phantom_core::bits::Bits;
+
+#[derive(Bits)]
+#[packet(id = 1)]
+struct Message(String);
+
+fn main() {}
