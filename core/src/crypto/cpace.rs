@@ -5,7 +5,7 @@
 //! * A scalar serves once: [`CpaceState::finish`] consumes the state, which can be neither copied nor stored.
 //! * A share that does not decode, that leads to the identity, or that is our own, is refused with one and the same
 //!   error.
-//! * The shared point K never leaves [`scalar_mult_vfy`]'s caller; what comes out is the hash of it.
+//! * The shared point K never leaves this file; what comes out is the hash of it.
 //!
 //! ```text
 //! g          = element_derivation(SHA-512(lv_cat(DSI, PRS, zero padding, CI, sid)))
@@ -132,3 +132,6 @@ fn transcript_oc(ours: (&[u8; 32], &[u8]), theirs: (&[u8; 32], &[u8])) -> Vec<u8
     let (first, second) = if *ours > *theirs { (ours, theirs) } else { (theirs, ours) };
     [b"oc", &first[..], &second[..]].concat()
 }
+
+#[cfg(test)]
+mod tests;

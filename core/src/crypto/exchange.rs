@@ -246,3 +246,6 @@ pub struct Secured {
 }
 
 opaque_debug!(Secured);
+
+#[cfg(test)]
+mod tests;

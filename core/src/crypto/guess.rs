@@ -136,3 +136,6 @@ impl fmt::Display for Locked {
 }
 
 impl core::error::Error for Locked {}
+
+#[cfg(test)]
+mod tests;

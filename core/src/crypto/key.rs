@@ -189,3 +189,6 @@ fn check_values(bytes: &[u8; GENERATED_BYTES]) -> [u8; CHECK_CHARACTERS] {
     let hash = schedule::derive::<2>(schedule::KEY_CHECK, bytes);
     [hash[0] >> 3, (hash[0] << 2 | hash[1] >> 6) & 31]
 }
+
+#[cfg(test)]
+mod tests;

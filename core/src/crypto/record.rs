@@ -88,13 +88,13 @@ impl<K: Kind> Sealer<K> {
         let (body, tag) = rest.split_at_mut(size);
         header[0] = K::BYTE;
         header[1..].copy_from_slice(&seq.to_be_bytes());
-        match self.0.cipher.encrypt_inout_detached(&self.0.nonce(seq).into(), header, InOutBuf::from(body)) {
-            Ok(sealed) => {
+        match encrypt(&self.0.cipher, self.0.nonce(seq), header, body) {
+            Some(sealed) => {
                 tag.copy_from_slice(&sealed);
                 Ok(seq)
             }
-            Err(_) => {
-                // The cipher refuses only sizes far above ours. Should it ever, half of a keystream may be out: stop.
+            None => {
+                // The cipher refuses only sizes far above ours. Should it ever, nothing more is sealed.
                 self.0.next = SEQ_END;
                 Err(SealError::Exhausted)
             }
@@ -133,15 +133,9 @@ impl<K: Kind> Opener<K> {
     fn verify<'a>(&mut self, seq: u64, record: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
         let (header, rest) = record.split_at_mut(HEADER);
         let (body, tag) = rest.split_last_chunk_mut::<TAG>().ok_or(OpenError::Malformed)?;
-        self.0
-            .cipher
-            .decrypt_inout_detached(
-                &self.0.nonce(seq).into(),
-                header,
-                InOutBuf::from(&mut *body),
-                &(*tag).into(),
-            )
-            .map_err(|_| OpenError::Forged { seq })?;
+        if !decrypt(&self.0.cipher, self.0.nonce(seq), header, body, tag) {
+            return Err(OpenError::Forged { seq });
+        }
         self.0.next = seq + 1;
         Ok(body)
     }
@@ -233,6 +227,16 @@ fn expand(chain: &ChainKey) -> (ChaCha20Poly1305, Zeroizing<[u8; 12]>) {
     (ChaCha20Poly1305::new(key.into()), iv)
 }
 
+/// Encrypts `body` where it lies and returns the tag; `None` if the cipher cannot take that much.
+fn encrypt(cipher: &ChaCha20Poly1305, nonce: [u8; 12], aad: &[u8], body: &mut [u8]) -> Option<[u8; TAG]> {
+    cipher.encrypt_inout_detached(&nonce.into(), aad, InOutBuf::from(body)).ok().map(Into::into)
+}
+
+/// Decrypts `body` where it lies if the tag is right; otherwise leaves it as it is and returns `false`.
+fn decrypt(cipher: &ChaCha20Poly1305, nonce: [u8; 12], aad: &[u8], body: &mut [u8], tag: &[u8; TAG]) -> bool {
+    cipher.decrypt_inout_detached(&nonce.into(), aad, InOutBuf::from(body), tag.into()).is_ok()
+}
+
 impl<K: Kind> fmt::Debug for Sealer<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sealer")
@@ -303,3 +307,6 @@ impl fmt::Display for OpenError {
 }
 
 impl core::error::Error for OpenError {}
+
+#[cfg(test)]
+mod tests;
