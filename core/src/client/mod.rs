@@ -209,9 +209,8 @@ impl Client {
             if let Some(frame) = frame {
                 self.served = turn;
                 self.credit = self.credit.saturating_sub(frame.len());
-                // What the channel said on the way goes first.
-                self.out.push_back(Output::Transmit(frame));
-                return self.out.pop_front();
+                // Ahead of what the channel said on the way: a CLOSE must not overtake its last record.
+                return Some(Output::Transmit(frame));
             }
             if !self.out.is_empty() {
                 return self.out.pop_front();
