@@ -36,15 +36,15 @@ use crate::wire::{Answer, CloseCode, OpenedBy, RelayFrame};
 pub(super) type RequestKey = Key;
 
 pub(super) struct Request {
-    source: ConnId,
+    pub(super) source: ConnId,
     /// The number the source knows it by.
-    number: u32,
+    pub(super) number: u32,
     /// The nonce of its CONNECT.
     nonce: [u8; 16],
-    target: ConnId,
+    pub(super) target: ConnId,
     /// The number the target knows it by.
-    prompt: u32,
-    deadline: Instant,
+    pub(super) prompt: u32,
+    pub(super) deadline: Instant,
 }
 
 impl Relay {

@@ -10,9 +10,9 @@ use crate::time::Instant;
 use crate::wire::{CloseCode, RelayFrame};
 
 pub(super) struct Waiting {
-    conn: ConnId,
+    pub(super) conn: ConnId,
     role: u8,
-    deadline: Instant,
+    pub(super) deadline: Instant,
 }
 
 impl Relay {
