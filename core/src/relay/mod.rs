@@ -209,6 +209,7 @@ impl Relay {
             blocked: None,
         }));
         self.timers.insert((timer, Timer::Conn(conn)));
+        self.stats.connections += 1;
         self.transmit(conn, RelayFrame::Hello { version: VERSION, challenge, work: 0 });
         Ok(conn)
     }
@@ -336,7 +337,6 @@ impl Relay {
             channels: Channels::new(channels.min(self.limits.channels_max)),
         });
         self.set_conn_timer(from, now + self.limits.idle_timeout);
-        self.stats.connections += 1;
         self.welcome(now, from, reclaimed.is_some());
     }
 
@@ -445,8 +445,8 @@ impl Relay {
         self.clear_block(id);
         let Some(conn) = self.conns.remove(id.0) else { return };
         self.timers.remove(&(conn.timer, Timer::Conn(id)));
-        let Phase::Joined(peer) = conn.phase else { return };
         self.stats.connections -= 1;
+        let Phase::Joined(peer) = conn.phase else { return };
         self.ids.retire(now, peer.id, &self.limits);
         for rendezvous in &peer.rejoining {
             self.forget_rejoin(rendezvous);
