@@ -195,7 +195,7 @@ impl Relay {
     /// # Errors
     /// The code to close the link with, if the relay takes no more.
     pub fn open(&mut self, now: Instant) -> Result<ConnId, CloseCode> {
-        self.now = self.now.max(now);
+        let now = self.advance(now);
         if self.conns.len() >= self.limits.connections_max {
             self.stats.count_close(CloseCode::RelayFull);
             return Err(CloseCode::RelayFull);
@@ -216,7 +216,7 @@ impl Relay {
 
     /// Handles one thing that happened.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) -> Handled {
-        self.now = self.now.max(now);
+        let now = self.advance(now);
         match input {
             Input::Frame { from, frame } => return self.frame(now, from, frame),
             Input::Invalid { from, code } => self.close(now, from, code),
@@ -232,10 +232,11 @@ impl Relay {
 
     /// Tells every client that the relay is about to stop, and when to come back. The embedder then closes the connections.
     pub fn drain(&mut self, now: Instant, after: Duration) {
-        self.now = self.now.max(now);
+        self.advance(now);
         let after_ms = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
-        let keys: Vec<_> = self.conns.keys().map(ConnId).collect();
-        for conn in keys.into_iter().filter(|&conn| self.peer(conn).is_some()).collect::<Vec<_>>() {
+        let conns = self.conns.keys().map(ConnId);
+        let clients: Vec<_> = conns.filter(|&conn| self.peer(conn).is_some()).collect();
+        for conn in clients {
             self.transmit(conn, RelayFrame::Drain { after_ms });
         }
     }
@@ -272,6 +273,12 @@ impl Relay {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.conns.len()
+    }
+
+    /// A moment before the latest one counts as that one.
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
     }
 
     fn frame(&mut self, now: Instant, from: ConnId, frame: &mut [u8]) -> Handled {
