@@ -68,10 +68,15 @@ impl Relay {
     /// The embedder has stopped reading from `from`, because `by` is full.
     pub(super) fn block(&mut self, now: Instant, from: ConnId, by: ConnId) {
         self.clear_block(from);
+        let partners = self.peer(from).is_some_and(|peer| peer.channels.with(by).is_some());
         let deadline = now + self.limits.stuck_timeout;
-        if let Some(conn) = self.conns.get_mut(from.0) {
+        let Some(conn) = self.conns.get_mut(from.0) else { return };
+        if partners {
             conn.blocked = Some(Blocked { by, deadline });
             self.timers.insert((deadline, Timer::Stuck(from)));
+        } else {
+            // Their channel has just ended, and with it what would have ended the wait.
+            self.out.push_back(Output::Unblock { from });
         }
     }
 
@@ -85,17 +90,10 @@ impl Relay {
     /// A receiver has held up its sender for too long: their channel ends, everything else goes on.
     pub(super) fn end_stuck(&mut self, from: ConnId) {
         let Some(blocked) = self.conns.get(from.0).and_then(|conn| conn.blocked) else { return };
-        let channel = self.peer(from).and_then(|peer| peer.channels.with(blocked.by));
-        match channel {
-            Some(channel) => {
-                let other = self.unlink(from, channel);
-                self.transmit(from, RelayFrame::Closed { channel, reason: Ended::Stuck });
-                if let Some(other) = other {
-                    self.tell_closed(other, Ended::Stuck);
-                }
-            }
-            None => self.unblock(from, blocked.by),
-        }
+        let Some(channel) = self.peer(from).and_then(|peer| peer.channels.with(blocked.by)) else { return };
+        let Some(other) = self.unlink(from, channel) else { return };
+        self.transmit(from, RelayFrame::Closed { channel, reason: Ended::Stuck });
+        self.tell_closed(other, Ended::Stuck);
     }
 
     /// Forgets a channel at both ends; returns the end that is not `from`.
