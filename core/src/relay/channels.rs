@@ -82,7 +82,10 @@ impl Relay {
 
     /// The embedder reads from `from` again.
     pub(super) fn clear_block(&mut self, from: ConnId) -> Option<Blocked> {
-        let blocked = self.conns.get_mut(from.0)?.blocked.take()?;
+        let conn = self.conns.get_mut(from.0)?;
+        let blocked = conn.blocked.take()?;
+        // Until now it could not be heard: its silence begins here.
+        conn.heard = self.now;
         self.timers.remove(&(blocked.deadline, Timer::Stuck(from)));
         Some(blocked)
     }
