@@ -127,11 +127,13 @@ impl Relay {
         caller.asked.push(key);
         let source_id = caller.id;
         self.answer(source, number, Answer::Requested);
+        self.stats.count_answer(Answer::Incoming);
         self.transmit(target, RelayFrame::Incoming { request: prompt, source: source_id, nonce });
     }
 
     pub(super) fn accept(&mut self, from: ConnId, prompt: u32, nonce: [u8; 16]) {
         let Some(request) = self.find_prompt(from, prompt).and_then(|key| self.take_request(key)) else {
+            self.stats.count_answer(Answer::NotConnected);
             return self.ended(from, prompt, Answer::NotConnected);
         };
         let full = |peer: Option<&Peer>| peer.is_none_or(|peer| peer.channels.is_full());
@@ -181,6 +183,7 @@ impl Relay {
     pub(super) fn end_requests_of(&mut self, peer: &Peer) {
         for &key in &peer.asked {
             if let Some(request) = self.take_request(key) {
+                self.stats.count_answer(Answer::Left);
                 self.ended(request.target, request.prompt, Answer::Left);
             }
         }
