@@ -356,7 +356,7 @@ impl Relay {
             .find(|secret| secret.kid() == claim.kid)?;
         let token = secret.token_key(claim.id, claim.owner, claim.expiry);
         let unix = self.unix(now);
-        let latest = unix.saturating_add((self.limits.token_lifetime + EXPIRY_SLACK).as_secs());
+        let latest = unix.saturating_add(self.limits.token_lifetime.saturating_add(EXPIRY_SLACK).as_secs());
         let good =
             token::proves(&claim.mac, &token, &challenge) && unix < claim.expiry && claim.expiry <= latest;
         if !good {
