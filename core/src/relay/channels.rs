@@ -34,8 +34,12 @@ impl Relay {
         Handled::Forward(other.conn)
     }
 
-    /// Makes a channel between two clients; returns each one's number of it.
+    /// Makes a channel between two clients; returns each one's number of it. None if they have one, or no room for it.
     pub(super) fn link(&mut self, a: ConnId, b: ConnId) -> Option<(u32, u32)> {
+        let (at_a, at_b) = (&self.peer(a)?.channels, &self.peer(b)?.channels);
+        if a == b || at_a.is_full() || at_b.is_full() || at_a.with(b).is_some() {
+            return None;
+        }
         let a_channel = self.peer_mut(a)?.channels.reserve();
         let b_channel = self.peer_mut(b)?.channels.reserve();
         self.peer_mut(a)?.channels.attach(a_channel, OtherEnd { conn: b, channel: b_channel });

@@ -26,10 +26,11 @@ impl Relay {
         match self.waiting.get(&rendezvous) {
             Some(other) if other.role != role && other.conn != from => {
                 let other = other.conn;
-                let room = |conn| self.peer(conn).is_some_and(|peer| !peer.channels.is_full());
-                if room(from) && room(other) {
+                // Without room for a channel the other waits on, and a repeated REJOIN may find room.
+                if let Some((channel, other_channel)) = self.link(from, other) {
                     self.forget_rejoin(&rendezvous);
-                    self.attach(from, other, rendezvous);
+                    self.transmit(from, RelayFrame::Attached { rendezvous, channel });
+                    self.transmit(other, RelayFrame::Attached { rendezvous, channel: other_channel });
                 }
             }
             _ => {
@@ -51,13 +52,6 @@ impl Relay {
             if let Some(peer) = self.peer_mut(waiting.conn) {
                 peer.rejoining.retain(|value| value != rendezvous);
             }
-        }
-    }
-
-    fn attach(&mut self, a: ConnId, b: ConnId, rendezvous: [u8; 16]) {
-        if let Some((a_channel, b_channel)) = self.link(a, b) {
-            self.transmit(a, RelayFrame::Attached { rendezvous, channel: a_channel });
-            self.transmit(b, RelayFrame::Attached { rendezvous, channel: b_channel });
         }
     }
 }
