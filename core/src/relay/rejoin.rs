@@ -7,7 +7,7 @@
 use super::{Relay, Timer};
 use crate::id::ConnId;
 use crate::time::Instant;
-use crate::wire::{CloseCode, RelayFrame};
+use crate::wire::RelayFrame;
 
 pub(super) struct Waiting {
     pub(super) conn: ConnId,
@@ -17,12 +17,6 @@ pub(super) struct Waiting {
 
 impl Relay {
     pub(super) fn rejoin(&mut self, now: Instant, from: ConnId, rendezvous: [u8; 16], role: u8) {
-        let Some(peer) = self.peer(from) else { return };
-        let (waits_here, full) =
-            (peer.rejoining.contains(&rendezvous), peer.rejoining.len() >= usize::from(peer.channels.max()));
-        if full && !waits_here {
-            return self.close(now, from, CloseCode::Violation);
-        }
         match self.waiting.get(&rendezvous) {
             Some(other) if other.role != role && other.conn != from => {
                 let other = other.conn;
@@ -35,12 +29,24 @@ impl Relay {
             }
             _ => {
                 self.forget_rejoin(&rendezvous);
+                self.make_room_to_wait(from);
                 let deadline = now + self.limits.rejoin_lifetime;
                 self.waiting.insert(rendezvous, Waiting { conn: from, role, deadline });
                 self.timers.insert((deadline, Timer::Rejoin(rendezvous)));
                 if let Some(peer) = self.peer_mut(from) {
                     peer.rejoining.push(rendezvous);
                 }
+            }
+        }
+    }
+
+    /// A client waits at as many values as it may have channels. It cannot take a REJOIN back when it gives a channel up, so
+    /// the oldest one yields.
+    fn make_room_to_wait(&mut self, conn: ConnId) {
+        let Some(peer) = self.peer(conn) else { return };
+        if peer.rejoining.len() >= usize::from(peer.channels.max()) {
+            if let Some(&oldest) = peer.rejoining.first() {
+                self.forget_rejoin(&oldest);
             }
         }
     }
