@@ -9,8 +9,8 @@
 //! | | a channel with the target, or all channels in use | `SourceAlreadyConnected` | | |
 //! | | a request to the target, or as many as allowed, waiting | `RequestOpen` | | |
 //! | | nobody has the ID | `TargetNotFound` | | |
-//! | | the target itself waits for the source | OPENED, crossing | OPENED, crossing | channel |
 //! | | all of the target's channels in use | `TargetAlreadyConnected` | | |
+//! | | the target itself waits for the source | OPENED, crossing | OPENED, crossing | channel |
 //! | | as many prompts at the target as allowed | `Throttled` | | |
 //! | | otherwise | `Requested` | INCOMING | waits |
 //! | ACCEPT | no such prompt | | `NotConnected` | |
