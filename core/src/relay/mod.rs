@@ -296,7 +296,7 @@ impl Relay {
                 self.close(now, from, CloseCode::AlreadyRegistered);
             }
             Ok(ClientFrame::Register { version, channels }) => {
-                self.register(now, from, version, channels, None)
+                self.register(now, from, version, channels, None);
             }
             Ok(ClientFrame::Reclaim { version, channels, kid, id, owner, expiry, mac }) => {
                 let claim = Claim { kid, id, owner, expiry, mac };
@@ -304,7 +304,7 @@ impl Relay {
             }
             Ok(_) if !joined => self.close(now, from, CloseCode::NotRegistered),
             Ok(ClientFrame::Connect { request, target, nonce }) => {
-                self.connect(now, from, request, target, nonce)
+                self.connect(now, from, request, target, nonce);
             }
             Ok(ClientFrame::Accept { request, nonce }) => self.accept(from, request, nonce),
             Ok(ClientFrame::Cancel { request }) => self.cancel(from, request),

@@ -44,10 +44,9 @@ impl Relay {
     /// the oldest one yields.
     fn make_room_to_wait(&mut self, conn: ConnId) {
         let Some(peer) = self.peer(conn) else { return };
-        if peer.rejoining.len() >= usize::from(peer.channels.max()) {
-            if let Some(&oldest) = peer.rejoining.first() {
-                self.forget_rejoin(&oldest);
-            }
+        let full = peer.rejoining.len() >= usize::from(peer.channels.max());
+        if let Some(&oldest) = peer.rejoining.first().filter(|_| full) {
+            self.forget_rejoin(&oldest);
         }
     }
 

@@ -5,6 +5,7 @@ mod channels;
 mod contract;
 mod invariants;
 mod pairing;
+mod random;
 mod reclaim;
 mod registration;
 mod rejoin;
