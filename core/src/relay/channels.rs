@@ -15,7 +15,9 @@ impl Relay {
         header: ForwardHeader,
         frame: &mut [u8],
     ) -> Handled {
-        let Some(peer) = self.peer(from) else {
+        let Some(conn) = self.conns.get_mut(from.0) else { return Handled::Done };
+        conn.heard = now;
+        let Some(peer) = conn.peer() else {
             self.close(now, from, CloseCode::NotRegistered);
             return Handled::Done;
         };

@@ -282,11 +282,11 @@ impl Relay {
     }
 
     fn frame(&mut self, now: Instant, from: ConnId, frame: &mut [u8]) -> Handled {
-        let Some(conn) = self.conns.get_mut(from.0) else { return Handled::Done };
-        conn.heard = now;
         if let Some(header) = ForwardHeader::peek(frame) {
             return self.forward(now, from, header, frame);
         }
+        let Some(conn) = self.conns.get_mut(from.0) else { return Handled::Done };
+        conn.heard = now;
         let joined = conn.peer().is_some();
         match ClientFrame::decode(frame) {
             // A FORWARD that `peek` refused has no payload.

@@ -593,7 +593,7 @@ impl Pair {
         let joined = model.joined(conn).is_some();
         match frame {
             F::Register { .. } | F::Reclaim { .. } if joined => {
-                model.close(conn, CloseCode::AlreadyRegistered)
+                model.close(conn, CloseCode::AlreadyRegistered);
             }
             F::Register { channels: 0, .. } => model.close(conn, CloseCode::Malformed),
             F::Register { channels, .. } => self.join(conn, channels, None),
