@@ -4,6 +4,7 @@
 mod channels;
 mod contract;
 mod invariants;
+mod model;
 mod pairing;
 mod random;
 mod reclaim;
