@@ -360,7 +360,9 @@ impl World {
     fn drain_relay(&mut self) {
         while let Some(output) = self.relay.as_mut().and_then(Relay::poll_output) {
             match output {
-                relay::Output::Transmit { to, frame } => self.to_client(to, Message::Frame(frame.to_vec())),
+                relay::Output::Transmit { to, frame, .. } => {
+                    self.to_client(to, Message::Frame(frame.to_vec()))
+                }
                 relay::Output::Close { conn, code } => {
                     self.to_client(conn, Message::Close(code.to_wire()));
                     self.forget_conn(conn);

@@ -11,7 +11,7 @@ use std::mem;
 use mio::event::Event;
 use mio::net::TcpStream;
 use phantom_core::id::ConnId;
-use phantom_core::relay::{Handled, Input, Output, Relay};
+use phantom_core::relay::{Handled, Input, Output, Place, Relay};
 use phantom_core::time::Instant;
 use phantom_core::wire::CloseCode;
 
@@ -290,10 +290,13 @@ impl Switchboard {
     fn apply_outputs(&mut self, now: Instant) {
         while let Some(output) = self.relay.poll_output() {
             match output {
-                Output::Transmit { to, frame } => {
+                Output::Transmit { to, frame, place } => {
                     let Some(key) = self.links.key(to) else { continue };
                     let Some(conn) = self.conns.get_mut(key) else { continue };
-                    conn.outbox.push_control(&frame);
+                    match place {
+                        Place::Ahead => conn.outbox.push_control(&frame),
+                        Place::Behind => conn.outbox.push_data(&frame),
+                    }
                     mark(&mut self.dirty, key, conn);
                     if conn.outbox.control_bytes() > self.limits.control_bytes_max {
                         let stalled = Input::Invalid { from: to, code: CloseCode::Stalled };

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Client, Pair, await_stats, connect, forward, masked, relay_with};
 use phantom_core::wire::{ClientFrame, Ended, FRAME_MAX, RelayFrame};
@@ -98,6 +98,23 @@ fn control_passes_a_full_outbox() {
 }
 
 #[test]
+fn what_was_sent_before_a_close_arrives_before_it() {
+    let relay = relay(|_| {});
+    let Pair { a, mut b, a_channel, b_channel } = Pair::meet(relay.local_addr());
+    let mut socket = a.socket.get_ref().try_clone().unwrap();
+    let pouring = thread::spawn(move || {
+        for number in 0..FRAMES {
+            socket.write_all(&masked(0x82, &forward(a_channel, &payload(number)))).unwrap();
+        }
+        socket.write_all(&masked(0x82, &ClientFrame::Close { channel: a_channel }.encode())).unwrap();
+    });
+    await_stats(&relay.handle(), "the sender is held up", is_held);
+    (0..FRAMES).for_each(|number| assert_eq!(b.payload(b_channel), payload(number)));
+    assert_eq!(b.frame(), RelayFrame::Closed { channel: b_channel, reason: Ended::Closed });
+    pouring.join().unwrap();
+}
+
+#[test]
 fn a_receiver_that_stays_stuck_loses_the_channel_and_its_sender_goes_on() {
     let relay = relay(|config| config.relay.stuck_timeout = Duration::from_millis(200));
     let Pair { mut a, mut b, a_channel, b_channel } = Pair::meet(relay.local_addr());
@@ -135,10 +152,11 @@ fn whoever_asks_without_end_and_never_reads_the_answers_is_closed() {
     let mut honest = Pair::meet(relay.local_addr());
     let (mut client, _) = Client::join(relay.local_addr());
     let pings = masked(0x89, &[1; 125]).repeat(500);
-    assert!(
-        (0..2000).any(|_| client.raw().write_all(&pings).is_err()),
-        "the relay takes whatever it is asked"
-    );
+    // It is not cut at once: until its close frame has had time to be read, what it sends is thrown away.
+    let patience = Instant::now() + Duration::from_secs(60);
+    while client.raw().write_all(&pings).is_ok() {
+        assert!(Instant::now() < patience, "the relay takes whatever it is asked");
+    }
     let stats = await_stats(&relay.handle(), "it is gone", |stats| stats.sockets == 2);
     assert_eq!(stats.relay.closed.get(&CloseCode::Stalled), Some(&1));
     honest.exchange(b"unharmed");

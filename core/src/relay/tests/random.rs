@@ -6,7 +6,7 @@ use std::{format, vec};
 
 use proptest::prelude::*;
 
-use super::model::{Asked, Joined, Member, Model, nonce, words};
+use super::model::{Joined, Member, Model, nonce, words};
 use super::*;
 
 /// Clients at once. One more than the relay takes connections.
