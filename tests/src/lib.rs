@@ -4,6 +4,7 @@
 //! Whoever embeds `phantom-core` can run it against machines of their own making: nothing here is private to our tests.
 
 pub mod link;
+pub mod proxy;
 pub mod world;
 
 pub use link::Conditions;
