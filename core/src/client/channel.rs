@@ -14,7 +14,7 @@ use alloc::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::agreement::{Agreement, Means, News, Step};
-use super::event::{End, Event, Fate};
+use super::event::{End, Event, Fate, Held};
 use super::limits::{LINGER, REJOIN_REPEAT};
 use super::message::{Confirm, Message};
 use super::outbound::SendQueue;
@@ -577,6 +577,15 @@ impl Channel {
             Stage::Secured { session, .. } => Some(session.verifier()),
             _ => None,
         }
+    }
+
+    pub(super) fn held(&self) -> Held {
+        let mut held = match &self.stage {
+            Stage::Secured { session, .. } | Stage::Ended { session: Some(session), .. } => session.held(),
+            Stage::Agreeing { .. } | Stage::Ended { session: None, .. } => Held::default(),
+        };
+        held.queued = self.queue.bytes();
+        held
     }
 
     pub(super) fn fate(&self) -> Fate {

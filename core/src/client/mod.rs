@@ -20,7 +20,7 @@ use core::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-pub use event::{End, Event, Fate};
+pub use event::{End, Event, Fate, Held};
 pub use limits::ClientLimits;
 
 use crate::Deadline;
@@ -613,6 +613,12 @@ impl Client {
     #[must_use]
     pub fn fate(&self, channel: ChannelId) -> Option<Fate> {
         self.channels.get(&channel).map(Channel::fate)
+    }
+
+    /// What a channel holds in memory now.
+    #[must_use]
+    pub fn held(&self, channel: ChannelId) -> Option<Held> {
+        self.channels.get(&channel).map(Channel::held)
     }
 
     // Helpers.

@@ -70,6 +70,11 @@ impl SendQueue {
         self.accepted
     }
 
+    /// What the packets that wait count.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn clear(&mut self) {
         self.packets.clear();
         self.bytes = 0;
@@ -369,6 +374,11 @@ impl Outbound {
     /// The number of the last packet that may have left, in part at least.
     pub(super) fn packets_started(&self) -> u64 {
         self.packets_sealed + u64::from(self.cut.is_some())
+    }
+
+    /// Bytes of the records with packets that are not confirmed yet, and the number of all that are not.
+    pub(super) fn held(&self) -> (usize, usize) {
+        (usize::try_from(self.retained_bytes).unwrap_or(usize::MAX), self.retained.len())
     }
 
     /// Whether something sealed is not confirmed yet.

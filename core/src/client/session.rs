@@ -10,6 +10,7 @@ use super::limits::{
     ACK_BYTES, ACK_DELAY, ACK_RECORDS, ASK_IDLE, ASK_STALLED, ASKS_MAX, ClientLimits, GAP_MAX, GAPS_MAX,
     RETRANSMIT_PAUSE, WRONG_PARTNERS_MAX,
 };
+use super::event::Held;
 use super::message::{State, control};
 use super::outbound::{Outbound, SendQueue};
 use crate::crypto::exchange::Secured;
@@ -426,6 +427,12 @@ impl Session {
     /// The largest packet the other side takes.
     pub(super) fn packet_max(&self) -> usize {
         self.packet_max
+    }
+
+    /// What it holds in memory; nothing is queued here.
+    pub(super) fn held(&self) -> Held {
+        let (unacked, unacked_records) = self.out.held();
+        Held { queued: 0, unacked, unacked_records, received: self.inb.held() }
     }
 
     /// When a record of the other side last opened, or when the session began.
