@@ -3,8 +3,15 @@
 //!
 //! Whoever embeds `phantom-core` can run it against machines of their own making: nothing here is private to our tests.
 
+pub mod hostile;
 pub mod link;
+pub mod node;
+//pub mod puppet;
+pub mod scenario;
+pub mod simulation;
 pub mod world;
 
+pub use hostile::{Meddler, Passage};
 pub use link::Conditions;
-pub use world::{Meddler, Node, Passage, World};
+pub use node::Node;
+pub use world::World;
