@@ -6,7 +6,7 @@
 pub mod hostile;
 pub mod link;
 pub mod node;
-//pub mod puppet;
+pub mod puppet;
 pub mod scenario;
 pub mod simulation;
 pub mod world;
