@@ -124,7 +124,8 @@ impl Agreement {
             stage => {
                 self.inputs.run = share.run;
                 let (first, locked) = (share.run == 1, matches!(stage, Stage::Locked { .. }));
-                if !first && !matches!(stage, Stage::Idle | Stage::Asked(_) | Stage::Delayed { .. }) {
+                // One that has failed by its verdict is counted already.
+                if matches!(stage, Stage::Shared { .. } | Stage::Confirmed { .. }) {
                     self.failed += 1;
                 }
                 if self.failed >= RUNS_MAX {
