@@ -22,6 +22,9 @@ use crate::link::Conditions;
 /// (30 s), the other end asked for again (60 s), and a way that leads nowhere left (8 s).
 pub const HEALED_WITHIN: Duration = Duration::from_secs(150);
 
+/// A channel that was cut before it was secured has ended at both sides, or is secured, within this time more.
+const UNSECURED_WITHIN: Duration = Duration::from_secs(160);
+
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -141,7 +144,7 @@ macro_rules! hold {
 }
 
 #[derive(Clone, Copy)]
-struct End_ {
+struct Side {
     node: usize,
     channel: ChannelId,
     sent: u64,
@@ -157,7 +160,7 @@ pub struct Simulation {
     /// The world.
     pub world: World,
     setup: Setup,
-    pairs: Vec<[End_; 2]>,
+    pairs: Vec<[Side; 2]>,
     /// How many events of each client have been looked at.
     looked: Vec<usize>,
     limits: ClientLimits,
@@ -188,7 +191,7 @@ impl Simulation {
         for pair in 0..setup.pairs {
             let nodes = if setup.star { [0, pair + 1] } else { [2 * pair, 2 * pair + 1] };
             let (a, b) = world.meet(nodes[0], nodes[1]);
-            pairs.push([(nodes[0], a), (nodes[1], b)].map(|(node, channel)| End_ {
+            pairs.push([(nodes[0], a), (nodes[1], b)].map(|(node, channel)| Side {
                 node,
                 channel,
                 sent: 0,
@@ -245,7 +248,7 @@ impl Simulation {
             Action::StopReading(node) => world.nodes[node].reads = false,
             Action::Read(node) => world.nodes[node].reads = true,
             Action::ReadSome { pair, side, count } => {
-                let End_ { node, channel, .. } = self.pairs[pair][side];
+                let Side { node, channel, .. } = self.pairs[pair][side];
                 let now = world.now;
                 for _ in 0..count {
                     world.nodes[node].read_one(now, channel);
@@ -275,8 +278,9 @@ impl Simulation {
             self.send(pair, 0, 3);
             self.send(pair, 1, 3);
         }
-        let healed = self.run(HEALED_WITHIN, Self::all_delivered)?;
-        hold!(healed, "not all delivered {HEALED_WITHIN:?} after healing: {}", self.state());
+        let within = if self.setup.early { HEALED_WITHIN + UNSECURED_WITHIN } else { HEALED_WITHIN };
+        let healed = self.run(within, Self::all_delivered)?;
+        hold!(healed, "not healed {within:?} after: {}", self.state());
         // And something new goes through at once.
         for pair in 0..self.pairs.len() {
             self.send(pair, 0, 20);
@@ -287,7 +291,10 @@ impl Simulation {
         for pair in 0..self.pairs.len() {
             self.send(pair, 0, 50);
             self.send(pair, 1, 50);
-            let End_ { node, channel, .. } = self.pairs[pair][pair % 2];
+            let Side { node, channel, .. } = self.pairs[pair][pair % 2];
+            if !self.is_good(&self.pairs[pair]) {
+                continue;
+            }
             let _ = self.world.act(node, |client, now| client.disconnect(now, channel));
         }
         let ended = self.run(Duration::from_secs(60), |sim| {
@@ -307,18 +314,20 @@ impl Simulation {
 
     fn all_delivered(&mut self) -> bool {
         self.pairs.iter().all(|pair| {
-            !self.is_good(pair) || pair[0].got == pair[1].sent && pair[1].got == pair[0].sent
+            let delivered = pair[0].got == pair[1].sent && pair[1].got == pair[0].sent;
+            // One that was cut before it was secured has ended at both ends: nobody waits alone.
+            let gone = pair.iter().all(|side| side.end.is_some());
+            if self.is_good(pair) { delivered } else { gone || self.setup.hostile.is_some() }
         })
     }
 
-    /// Neither end has ended for a fault, and it was ever secured at one.
-    fn is_good(&self, pair: &[End_; 2]) -> bool {
-        let good = |end: &End_| matches!(end.end, None | Some(End::Finished));
-        pair.iter().all(good) && pair.iter().any(|end| end.was_secured)
+    /// Both ends are secured, and neither has ended for a fault.
+    fn is_good(&self, pair: &[Side; 2]) -> bool {
+        pair.iter().all(|side| side.was_secured && matches!(side.end, None | Some(End::Finished)))
     }
 
     fn send(&mut self, pair: usize, side: usize, count: u16) {
-        let End_ { node, channel, sent, .. } = &mut self.pairs[pair][side];
+        let Side { node, channel, sent, .. } = &mut self.pairs[pair][side];
         let (node, channel) = (*node, *channel);
         for _ in 0..count {
             let packet = packet(pair, side, *sent);
@@ -353,7 +362,7 @@ impl Simulation {
     fn check(&mut self) -> Result<(), Broken> {
         for pair in 0..self.pairs.len() {
             for side in [0, 1] {
-                let End_ { node, channel, .. } = self.pairs[pair][side];
+                let Side { node, channel, .. } = self.pairs[pair][side];
                 let taken = self.world.nodes[node].received.remove(&channel).unwrap_or_default();
                 for got in taken {
                     let number = self.pairs[pair][side].got;
@@ -392,7 +401,7 @@ impl Simulation {
     fn look(&mut self, node: usize, event: Event) -> Result<(), Broken> {
         let hostile = self.setup.hostile.is_some();
         let reads = self.world.nodes[node].reads;
-        let find = |pairs: &[[End_; 2]], channel: ChannelId| {
+        let find = |pairs: &[[Side; 2]], channel: ChannelId| {
             pairs.iter().enumerate().find_map(|(pair, ends)| {
                 let side = ends.iter().position(|end| end.node == node && end.channel == channel)?;
                 Some((pair, side))
@@ -437,7 +446,7 @@ impl Simulation {
     }
 
     fn state(&self) -> String {
-        let end = |end: &End_| {
+        let end = |end: &Side| {
             let client = &self.world.nodes[end.node].client;
             format!(
                 "client {} sent {} got {} delivered {} end {:?} secured {} online {:?} held {:?} next {:?}",
