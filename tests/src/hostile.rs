@@ -162,9 +162,9 @@ impl Meddler for Chaos {
         let mut strikes = |weight: u8| passage.rng.bytes::<1>()[0] < weight;
         let (drop, repeat, reorder, replay) =
             (strikes(drop), strikes(repeat), strikes(reorder), strikes(replay));
-        let (swap, reflect, flip, invent) =
-            (strikes(swap), strikes(reflect), strikes(flip), strikes(invent));
-        if swap && let Some(other) = self.remembered(passage.rng, |&(f, t, _)| t != to && f != to && f != from)
+        let (swap, reflect, flip, invent) = (strikes(swap), strikes(reflect), strikes(flip), strikes(invent));
+        if swap
+            && let Some(other) = self.remembered(passage.rng, |&(f, t, _)| t != to && f != to && f != from)
         {
             passage.replace_payload(&other);
         }
@@ -173,7 +173,10 @@ impl Meddler for Chaos {
         }
         if flip {
             let bit = u32::from_be_bytes(passage.rng.bytes()) as usize % (payload.len() * 8);
-            passage.frames[0].get_mut(FORWARD_HEADER + bit / 8).map(|byte| *byte ^= 0x80 >> (bit % 8));
+            // A payload that was replaced may be shorter.
+            if let Some(byte) = passage.frames[0].get_mut(FORWARD_HEADER + bit / 8) {
+                *byte ^= 0x80 >> (bit % 8);
+            }
         }
         if repeat {
             passage.frames.push(passage.frames[0].clone());

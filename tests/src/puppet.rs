@@ -349,10 +349,7 @@ impl State {
 }
 
 /// A sealed record.
-pub fn seal<E: std::fmt::Debug>(
-    seal: impl FnOnce(&mut [u8]) -> Result<(), E>,
-    plaintext: &[u8],
-) -> Vec<u8> {
+pub fn seal<E: std::fmt::Debug>(seal: impl FnOnce(&mut [u8]) -> Result<(), E>, plaintext: &[u8]) -> Vec<u8> {
     let mut record = vec![0; HEADER + plaintext.len() + TAG];
     record[HEADER..][..plaintext.len()].copy_from_slice(plaintext);
     seal(&mut record).expect("it can be sealed");

@@ -330,8 +330,7 @@ impl Scenario {
             }
             ["received", count, "packets"] => {
                 let wanted: usize = count.parse().map_err(|_| "a number")?;
-                let got =
-                    |world: &World| world.nodes[node].received.values().map(Vec::len).sum::<usize>();
+                let got = |world: &World| world.nodes[node].received.values().map(Vec::len).sum::<usize>();
                 let enough = self.world.run_until(PATIENCE, |world| got(world) == wanted);
                 if enough { Ok(()) } else { Err(format!("it has {}", got(&self.world))) }
             }
@@ -342,9 +341,7 @@ impl Scenario {
                     match state {
                         "online" => Some(client.id().is_some()),
                         "offline" => Some(client.id().is_none()),
-                        "secured" => {
-                            Some(client.channels().count() > 0 && client.channels().all(secured))
-                        }
+                        "secured" => Some(client.channels().count() > 0 && client.channels().all(secured)),
                         "waiting" => Some(client.channels().any(|channel| !secured(channel))),
                         "alone" => Some(client.channels().count() == 0),
                         _ => None,

@@ -9,7 +9,6 @@ use std::fmt;
 
 use bytes::Bytes;
 use phantom_core::client::{ClientConfig, ClientLimits, End, Event};
-use phantom_core::crypto::EncryptionKey;
 use phantom_core::id::ChannelId;
 use phantom_core::rng::Rng;
 use phantom_core::time::{Duration, Instant};
@@ -182,9 +181,7 @@ impl Simulation {
             limits.queue_max_bytes = 64 << 10;
         }
         for _ in 0..setup.nodes() {
-            let mut config = ClientConfig::default();
-            config.limits = limits.clone();
-            world.add(config);
+            world.add(ClientConfig { limits: limits.clone(), ..ClientConfig::default() });
         }
         world.join_all();
         let mut pairs = Vec::new();
@@ -202,7 +199,7 @@ impl Simulation {
             }));
         }
         for node in 0..setup.nodes() {
-            let key = EncryptionKey::parse("one key for all of them").expect("a passphrase");
+            let key = crate::key("one key for all of them");
             world.act(node, |client, now| client.set_encryption_key(now, key));
         }
         if !setup.early {

@@ -330,7 +330,7 @@ impl World {
         let handled = relay.handle(self.now, relay::Input::Frame { from, frame });
         self.drain_relay();
         if let Handled::Forward(to) = handled {
-            self.to_client(self.owners.get(&from).copied(), to, frame);
+            self.deliver(self.owners.get(&from).copied(), to, frame);
             self.block_if_full(from, to);
         }
     }
@@ -358,7 +358,7 @@ impl World {
     fn drain_relay(&mut self) {
         while let Some(output) = self.relay.as_mut().and_then(Relay::poll_output) {
             match output {
-                relay::Output::Transmit { to, frame } => self.to_client(None, to, &frame),
+                relay::Output::Transmit { to, frame } => self.deliver(None, to, &frame),
                 relay::Output::Close { conn, code } => {
                     self.put(conn, Message::Close(code.to_wire()));
                     self.forget_conn(conn);
@@ -375,7 +375,7 @@ impl World {
     }
 
     /// What the relay sends, as it is or as a hostile one would rather have it.
-    fn to_client(&mut self, from: Option<usize>, to: ConnId, frame: &[u8]) {
+    fn deliver(&mut self, from: Option<usize>, to: ConnId, frame: &[u8]) {
         if let Some(captured) = &mut self.captured {
             captured.extend_from_slice(frame);
         }
@@ -567,9 +567,8 @@ impl World {
         assert!(shown, "the request did not arrive");
         let request = self.nodes[b].request_from(asker, mark).expect("it has just been seen");
         self.act(b, |client, now| client.accept(now, request)).expect("the request waits");
-        let ends = |world: &Self| {
-            Some((world.nodes[a].channel_with(asked)?, world.nodes[b].channel_with(asker)?))
-        };
+        let ends =
+            |world: &Self| Some((world.nodes[a].channel_with(asked)?, world.nodes[b].channel_with(asker)?));
         let open = self.run_until(LIMIT, |world| ends(world).is_some());
         assert!(open, "no channel was opened");
         ends(self).expect("both are open")
@@ -580,9 +579,8 @@ impl World {
     /// # Panics
     /// That takes more than a minute.
     pub fn secure(&mut self, a: (usize, ChannelId), b: (usize, ChannelId)) {
-        let secured = |world: &Self, (node, channel): (usize, ChannelId)| {
-            world.nodes[node].client.is_secured(channel)
-        };
+        let secured =
+            |world: &Self, (node, channel): (usize, ChannelId)| world.nodes[node].client.is_secured(channel);
         let both = self.run_until(Duration::from_secs(60), |world| secured(world, a) && secured(world, b));
         assert!(both, "the channel was not secured");
     }

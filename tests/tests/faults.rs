@@ -5,27 +5,19 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use phantom_core::client::{Client, ClientConfig, ConnectError, End, Event, SendError, SetKeyError};
-use phantom_core::crypto::EncryptionKey;
-use phantom_core::id::{ChannelId, ConnId, PeerId};
+use phantom_core::id::ChannelId;
 use phantom_core::packet::{self, DispatchError, Packet, Registry};
 use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret};
 use phantom_core::time::{Duration, Instant};
 use phantom_core::wire::{
     Answer, ClientFrame, CloseCode, Ended, FORWARD_HEADER, FRAME_MAX, ForwardHeader, RelayFrame, VERSION,
 };
-use phantom_tests::World;
+use phantom_tests::bare::Bare;
 use phantom_tests::hostile::kind;
 use phantom_tests::puppet::Puppet;
+use phantom_tests::{World, key, keyed};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn key(text: &str) -> EncryptionKey {
-    EncryptionKey::parse(text).unwrap()
-}
-
-fn keyed(text: &str) -> ClientConfig {
-    ClientConfig { key: Some(key(text)), ..ClientConfig::default() }
-}
 
 fn online(n: usize) -> World {
     let mut world = World::new(9);
@@ -42,67 +34,6 @@ fn secured_pair() -> (World, ChannelId, ChannelId) {
     world.secure((0, a), (1, b));
     world.run_for(SECOND);
     (world, a, b)
-}
-
-/// A relay alone, spoken to frame by frame.
-struct Bare {
-    relay: Relay,
-    now: Instant,
-}
-
-impl Bare {
-    fn new() -> Self {
-        let config = RelayConfig::new(RelaySecret::new(1, [3; 32]), 1_800_000_000);
-        Self { relay: Relay::new(config, [4; 32]), now: Instant::ZERO }
-    }
-
-    fn register(&mut self) -> (ConnId, PeerId) {
-        let conn = self.relay.open(self.now).unwrap();
-        self.say(conn, ClientFrame::Register { version: VERSION, channels: 4 });
-        let id = self.outputs().into_iter().find_map(|(to, frame)| match frame {
-            Some(RelayFrame::Welcome(welcome)) if to == conn => Some(welcome.id),
-            _ => None,
-        });
-        (conn, id.unwrap())
-    }
-
-    fn say(&mut self, from: ConnId, frame: ClientFrame) {
-        let mut bytes = frame.encode().to_vec();
-        assert_eq!(self.raw(from, &mut bytes), Handled::Done);
-    }
-
-    fn raw(&mut self, from: ConnId, frame: &mut [u8]) -> Handled {
-        self.relay.handle(self.now, relay::Input::Frame { from, frame })
-    }
-
-    /// What it wants done: frames, and none for a close.
-    fn outputs(&mut self) -> Vec<(ConnId, Option<RelayFrame>)> {
-        std::iter::from_fn(|| self.relay.poll_output())
-            .filter_map(|output| match output {
-                relay::Output::Transmit { to, frame } => Some((to, RelayFrame::decode(&frame).ok())),
-                relay::Output::Close { conn, .. } => Some((conn, None)),
-                relay::Output::Unblock { .. } => None,
-            })
-            .collect()
-    }
-
-    /// A channel from `a` to `b`: each side's number.
-    fn channel(&mut self, a: ConnId, b: (ConnId, PeerId), request: u32) -> (u32, u32) {
-        self.say(a, ClientFrame::Connect { request, target: b.1, nonce: [1; 16] });
-        let prompt = self.outputs().into_iter().find_map(|(_, frame)| match frame {
-            Some(RelayFrame::Incoming { request, .. }) => Some(request),
-            _ => None,
-        });
-        self.say(b.0, ClientFrame::Accept { request: prompt.unwrap(), nonce: [2; 16] });
-        let opened = self.outputs();
-        let number = |conn| {
-            opened.iter().find_map(|(to, frame)| match frame {
-                Some(RelayFrame::Opened { channel, .. }) if *to == conn => Some(*channel),
-                _ => None,
-            })
-        };
-        (number(a).unwrap(), number(b.0).unwrap())
-    }
 }
 
 /// No frame of a client names a sender: the relay stamps it.
@@ -129,9 +60,7 @@ fn a_client_cannot_speak_in_anothers_name() {
     }
     // The request is still B's to accept.
     bare.say(b, ClientFrame::Accept { request: 1, nonce: [9; 16] });
-    let opened = |to, frame: &Option<RelayFrame>| {
-        to != c && matches!(frame, Some(RelayFrame::Opened { .. }))
-    };
+    let opened = |to, frame: &Option<RelayFrame>| to != c && matches!(frame, Some(RelayFrame::Opened { .. }));
     assert_eq!(bare.outputs().iter().filter(|(to, frame)| opened(*to, frame)).count(), 2);
 }
 
@@ -164,9 +93,8 @@ fn a_client_cannot_close_or_open_others_channels_or_send_into_them() {
 #[test]
 fn unencrypted_packets_never_reach_the_users_handler() {
     // Whatever the other side, or the relay, sends in the clear: before a key, between, and after.
-    let plain: Vec<Vec<u8>> = (0..=255u8)
-        .flat_map(|kind| [vec![kind], vec![kind; 9], vec![kind; 26], vec![kind; 64]])
-        .collect();
+    let plain: Vec<Vec<u8>> =
+        (0..=255u8).flat_map(|kind| [vec![kind], vec![kind; 9], vec![kind; 26], vec![kind; 64]]).collect();
     let mut puppet = Puppet::online(ClientConfig::default());
     puppet.open();
     for payload in &plain {
@@ -331,11 +259,9 @@ fn no_wrong_entry_is_removed_while_lists_are_walked() {
     world.nodes[0].reachable = false;
     world.cut(0);
     world.run_for(SECOND);
-    for node in 1..8 {
-        let news: Vec<_> = world.nodes[node].events[marks[node]..].to_vec();
-        let left = |event: &Event| {
-            matches!(event, Event::Answer { answer: Answer::Left, peer, .. } if *peer == ids[0])
-        };
+    for (node, &mark) in marks.iter().enumerate().skip(1) {
+        let news = &world.nodes[node].events[mark..];
+        let left = |event: &Event| matches!(event, Event::Answer { answer: Answer::Left, peer, .. } if *peer == ids[0]);
         let cut = |event: &Event| matches!(event, Event::Interrupted { .. });
         match node {
             1 | 2 => assert!(news.len() == 1 && cut(&news[0]), "{node}: {news:?}"),
@@ -508,12 +434,12 @@ fn a_receiver_that_does_not_read_holds_up_its_sender_and_nobody_else() {
         while world.nodes[0].client.send(now, channels[0], packet.clone()).is_ok() {
             slow += 1;
         }
-        if fast < 2000 && world.nodes[2].client.send(now, channels[1], packet.clone()).is_ok() {
+        if fast < 500 && world.nodes[2].client.send(now, channels[1], packet.clone()).is_ok() {
             fast += 1;
         }
-        fast == 2000 && world.nodes[3].packets().len() == 2000
+        fast == 500 && world.nodes[3].packets().len() == 500
     });
-    assert_eq!(world.nodes[3].packets().len(), 2000, "one slow pair delays another");
+    assert_eq!(world.nodes[3].packets().len(), 500, "one slow pair delays another");
     // The window, the sender's own limit and its queue: 1 MiB each, and nothing beyond.
     assert!((100..350).contains(&slow), "{slow} packets of 10,000 bytes were taken");
     assert_eq!(world.nodes[0].client.send(world.now, channels[0], packet), Err(SendError::Full));
@@ -622,7 +548,7 @@ fn the_libraries_do_not_print() {
 
 fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
-    for path in entries.map(|entry| entry.unwrap().path()) {
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         if path.is_dir() {
             sources(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -633,7 +559,8 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
 
 /// The sources of a program may print: that is what it is for.
 fn is_program(file: &Path) -> bool {
-    file.file_name().is_some_and(|name| name == "main.rs") || file.components().any(|part| part.as_os_str() == "bin")
+    file.file_name().is_some_and(|name| name == "main.rs")
+        || file.components().any(|part| part.as_os_str() == "bin")
 }
 
 /// Method names that one can type.
@@ -649,7 +576,8 @@ fn sources_are_named_in_letters_one_can_type() {
         for line in text.lines() {
             for item in ["fn ", "struct ", "enum ", "trait ", "mod ", "const "] {
                 if let Some(name) = line.trim_start().trim_start_matches("pub ").strip_prefix(item) {
-                    let name: String = name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    let name: String =
+                        name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                     assert!(name.is_ascii(), "{}: {line}", file.display());
                 }
             }

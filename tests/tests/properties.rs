@@ -5,9 +5,8 @@ use phantom_tests::simulation::{Action, Broken, Setup, Simulation, Tally};
 use proptest::prelude::*;
 
 fn setups() -> impl Strategy<Value = Setup> {
-    (1..=2usize, any::<bool>(), any::<bool>(), proptest::bool::weighted(0.2)).prop_map(
-        |(pairs, star, small, early)| Setup { pairs, star, small, early, hostile: None },
-    )
+    (1..=2usize, any::<bool>(), any::<bool>(), proptest::bool::weighted(0.2))
+        .prop_map(|(pairs, star, small, early)| Setup { pairs, star, small, early, hostile: None })
 }
 
 fn weights() -> impl Strategy<Value = Weights> {

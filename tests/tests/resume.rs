@@ -15,7 +15,7 @@ const END: u8 = 2;
 const FIN: u8 = 3;
 
 fn key() -> EncryptionKey {
-    EncryptionKey::parse("the same").unwrap()
+    phantom_tests::key("the same")
 }
 
 fn secured() -> (Puppet, Box<Secured>) {
@@ -342,7 +342,9 @@ fn a_channel_that_goes_without_an_end_is_interrupted_and_then_truncated() {
     puppet.ctrl(&mut session, &State { recv_next: 1, ..State::FRESH }.encode());
     puppet.detach();
     let word = Some(Ended::Detached);
-    assert!(puppet.heard(|event| matches!(event, Event::Interrupted { relay_says, .. } if *relay_says == word)));
+    assert!(
+        puppet.heard(|event| matches!(event, Event::Interrupted { relay_says, .. } if *relay_says == word))
+    );
     puppet.client.send(puppet.now, channel, "packet").unwrap();
     puppet.pass(599 * SECOND);
     assert_eq!(puppet.end(), None);
@@ -394,11 +396,13 @@ fn nothing_that_seals_can_be_copied() {
     }
     use phantom_core::client::Client;
     use phantom_core::crypto::record::{Ctrl, Data, Sealer};
-    assert!(Asks::<String>::CLONES, "the question works");
-    assert!(!Asks::<Client>::CLONES);
-    assert!(!Asks::<Secured>::CLONES);
-    assert!(!Asks::<Sealer<Data>>::CLONES);
-    assert!(!Asks::<Sealer<Ctrl>>::CLONES);
+    const {
+        assert!(Asks::<String>::CLONES, "the question works");
+        assert!(!Asks::<Client>::CLONES);
+        assert!(!Asks::<Secured>::CLONES);
+        assert!(!Asks::<Sealer<Data>>::CLONES);
+        assert!(!Asks::<Sealer<Ctrl>>::CLONES);
+    }
 }
 
 #[test]
@@ -563,8 +567,7 @@ fn a_packet_longer_than_the_window_passes() {
     let (mut puppet, mut session) = Puppet::secured(config, &key());
     let part = [&[1][..], &[7; 16_000]].concat();
     let mut budget = 64 << 10;
-    let mut sent = 0u64;
-    for _ in 0..60 {
+    for sent in 0..60u64 {
         while budget < part.len() as u64 + 25 {
             let states = puppet.states(&mut session);
             match states.last() {
@@ -574,7 +577,6 @@ fn a_packet_longer_than_the_window_passes() {
             assert_eq!(puppet.end(), None);
         }
         budget -= part.len() as u64 + 25;
-        sent += 1;
         puppet.data(&mut session, &part);
     }
     puppet.data(&mut session, &[END]);

@@ -12,17 +12,9 @@ use phantom_core::time::Duration;
 use phantom_core::wire::{FORWARD_HEADER, RelayFrame};
 use phantom_tests::hostile::{FlipOnce, kind};
 use phantom_tests::puppet::Puppet;
-use phantom_tests::{Passage, World};
+use phantom_tests::{Passage, World, key, keyed};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn key(text: &str) -> EncryptionKey {
-    EncryptionKey::parse(text).unwrap()
-}
-
-fn keyed(text: &str) -> ClientConfig {
-    ClientConfig { key: Some(key(text)), ..ClientConfig::default() }
-}
 
 /// `n` clients with one key, online.
 fn keyed_world(n: usize) -> World {
@@ -44,7 +36,10 @@ fn met(world: &mut World, a: usize, b: usize) -> [(usize, ChannelId); 2] {
 fn failed(event: &Event) -> bool {
     matches!(
         event,
-        Event::KeysDiffer { .. } | Event::HandshakeAltered { .. } | Event::PeerSilent { .. } | Event::Closed { .. }
+        Event::KeysDiffer { .. }
+            | Event::HandshakeAltered { .. }
+            | Event::PeerSilent { .. }
+            | Event::Closed { .. }
     )
 }
 
@@ -154,7 +149,8 @@ fn a_flipped_bit_in_the_handshake_secures_nothing() {
             }
             assert!(world.nodes.iter().any(|node| node.heard(failed)), "{case}: nobody is told");
             assert!(packets(0).is_empty() && packets(1).is_empty(), "{case}: a packet was delivered");
-            let secured = |node: usize| world.nodes[node].heard(|event| matches!(event, Event::Secured { .. }));
+            let secured =
+                |node: usize| world.nodes[node].heard(|event| matches!(event, Event::Secured { .. }));
             // Only a flipped CONFIRM can leave the one secured that got the other's.
             assert!(!(secured(0) && secured(1)), "{case}");
             assert!(kind == kind::CONFIRM || !(secured(0) || secured(1)), "{case}");
@@ -305,8 +301,12 @@ fn a_crossing_that_the_relay_claims_secures_nothing() {
     let mut world = keyed_world(2);
     let (asker, asked) = if world.id(0) > world.id(1) { (0, 1) } else { (1, 0) };
     world.meddler = Some(Box::new(|passage: Passage<'_>| {
-        if let Ok(RelayFrame::Opened { by: phantom_core::wire::OpenedBy::Approval, request, channel, nonce }) =
-            RelayFrame::decode(&passage.frames[0])
+        if let Ok(RelayFrame::Opened {
+            by: phantom_core::wire::OpenedBy::Approval,
+            request,
+            channel,
+            nonce,
+        }) = RelayFrame::decode(&passage.frames[0])
         {
             let by = phantom_core::wire::OpenedBy::Crossing;
             passage.frames[0] = RelayFrame::Opened { by, request, channel, nonce }.encode().to_vec();
@@ -316,7 +316,9 @@ fn a_crossing_that_the_relay_claims_secures_nothing() {
     assert_eq!(world.nodes[asker].client.role(a), Some(Role::Acceptor), "it was taken in");
     world.run_for(30 * SECOND);
     assert!(!world.nodes[asker].client.is_secured(a) && !world.nodes[asked].client.is_secured(b));
-    assert!(world.nodes.iter().any(|node| node.heard(|event| matches!(event, Event::HandshakeAltered { .. }))));
+    assert!(
+        world.nodes.iter().any(|node| node.heard(|event| matches!(event, Event::HandshakeAltered { .. })))
+    );
 }
 
 #[test]
@@ -388,17 +390,51 @@ fn a_flipped_bit_in_a_record_is_never_delivered() {
             match end {
                 // The header says another number or kind: dropped, and sent again.
                 None => assert!(!body && got.len() == 3, "{case}: {} arrived", got.len()),
-                Some(End::Tampered { .. }) => assert!(got.is_empty() || !body || kind == kind::CTRL, "{case}"),
+                Some(End::Tampered { .. }) => {
+                    assert!(got.is_empty() || !body || kind == kind::CTRL, "{case}");
+                }
                 end => panic!("{case}: {end:?}"),
             }
             if body {
                 assert!(end.is_some(), "{case}: an altered record went unnoticed");
-                let told = |event: &Event| matches!(event, Event::Closed { end: End::Aborted { code: 1 }, .. });
+                let told =
+                    |event: &Event| matches!(event, Event::Closed { end: End::Aborted { code: 1 }, .. });
                 assert!(world.nodes[0].heard(told), "{case}: the other side is not told");
             }
         }
     }
     // The kind byte of one, the tag of the other: see the unit tests of the record layer for every bit.
+}
+
+/// Both directions count from zero and have the same kinds: only their keys differ.
+#[test]
+fn a_sides_own_records_come_back_to_it() {
+    for reflected in [kind::DATA, kind::CTRL] {
+        let mut world = keyed_world(2);
+        let [a, b] = met(&mut world, 0, 1);
+        world.secure(a, b);
+        let own: Rc<RefCell<[Vec<u8>; 2]>> = Rc::default();
+        world.meddler = Some(Box::new(move |mut passage: Passage<'_>| {
+            let (Some(from), Some(found)) = (passage.from, passage.kind()) else { return };
+            if found == reflected {
+                own.borrow_mut()[from] = passage.frames[0][FORWARD_HEADER..].to_vec();
+                let echo = own.borrow()[passage.to].clone();
+                if !echo.is_empty() {
+                    passage.replace_payload(&echo);
+                }
+            }
+        }));
+        for (node, channel) in [a, b] {
+            let text = format!("from {node}");
+            world.act(node, |client, now| client.send(now, channel, text)).unwrap();
+        }
+        world.run_for(60 * SECOND);
+        for (node, other) in [(0, 1), (1, 0)] {
+            let from_other = format!("from {other}");
+            assert!(world.nodes[node].packets().iter().all(|packet| *packet == from_other));
+        }
+        assert!(world.nodes.iter().any(|node| node.heard(failed)), "kind {reflected}: nobody is told");
+    }
 }
 
 #[test]
@@ -422,7 +458,8 @@ fn dropped_repeated_and_reordered_records_arrive_once_and_in_order() {
     }));
     let mut sent = 0u32;
     assert!(world.run_until(600 * SECOND, |world| {
-        while sent < 300 && world.nodes[0].client.send(world.now, a.1, vec![(sent % 251) as u8; 9000]).is_ok() {
+        while sent < 300 && world.nodes[0].client.send(world.now, a.1, vec![(sent % 251) as u8; 9000]).is_ok()
+        {
             sent += 1;
         }
         world.nodes[1].packets().len() == 300
@@ -476,7 +513,8 @@ fn the_relay_cannot_finish_a_channel() {
     world.secure(a, b);
     world.act(0, |client, now| client.send(now, a.1, "the first of many")).unwrap();
     world.run_for(SECOND);
-    world.meddler = Some(Box::new(|passage: Passage<'_>| passage.frames.retain(|f| f[0] != 0x20 && f[0] != 0x88)));
+    world.meddler =
+        Some(Box::new(|passage: Passage<'_>| passage.frames.retain(|f| f[0] != 0x20 && f[0] != 0x88)));
     world.run_for(700 * SECOND);
     for (node, channel) in [a, b] {
         let end = world.nodes[node].end_of(channel);

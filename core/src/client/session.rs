@@ -5,12 +5,12 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::event::Held;
 use super::inbound::{Inbound, Refused};
 use super::limits::{
     ACK_BYTES, ACK_DELAY, ACK_RECORDS, ASK_IDLE, ASK_STALLED, ASKS_MAX, ClientLimits, GAP_MAX, GAPS_MAX,
     RETRANSMIT_PAUSE, WRONG_PARTNERS_MAX,
 };
-use super::event::Held;
 use super::message::{State, control};
 use super::outbound::{Outbound, SendQueue};
 use crate::crypto::exchange::Secured;
