@@ -17,7 +17,7 @@ use alloc::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::agreement::{Agreement, Means, News, Step};
-use super::event::{End, Event, Fate};
+use super::event::{End, Event, Fate, Held};
 use super::limits::{LINGER, REJOIN_REPEAT};
 use super::message::{Confirm, Message};
 use super::queue::SendQueue;
@@ -604,6 +604,18 @@ impl Channel {
             Stage::Secured { session, .. } => Some(session.verifier()),
             _ => None,
         }
+    }
+
+    pub(super) fn held(&self) -> Held {
+        let mut held = match &self.stage {
+            Stage::Secured { session, .. } => session.held(),
+            Stage::Ended { unread, .. } => {
+                Held { received: usize::try_from(unread.cost()).unwrap_or(usize::MAX), ..Held::default() }
+            }
+            Stage::Agreeing { .. } => Held::default(),
+        };
+        held.queued = self.queue.bytes();
+        held
     }
 
     pub(super) fn fate(&self) -> Fate {

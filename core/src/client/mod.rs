@@ -26,7 +26,7 @@ use core::ops::Bound;
 use bytes::{Buf, Bytes, BytesMut};
 
 pub use error::{ConnectError, NoChannel, RequestError, SendError, SetKeyError};
-pub use event::{End, Event, Fate};
+pub use event::{End, Event, Fate, Held};
 pub use io::{ClientConfig, Input, Output};
 pub use limits::ClientLimits;
 
@@ -584,6 +584,12 @@ impl Client {
     #[must_use]
     pub fn fate(&self, channel: ChannelId) -> Option<Fate> {
         self.channels.get(&channel).map(Channel::fate)
+    }
+
+    /// What a channel holds in memory now.
+    #[must_use]
+    pub fn held(&self, channel: ChannelId) -> Option<Held> {
+        self.channels.get(&channel).map(Channel::held)
     }
 
     // Helpers.
