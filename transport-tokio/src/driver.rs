@@ -250,19 +250,24 @@ impl Driver {
 
     // What the machine wants.
 
-    /// Returns whether more could be sent at once.
+    /// Returns whether there is something to do at once: more could be sent, or a dial must be begun.
     fn transmit(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         self.machine.handle(now, Input::Writable(self.link.room()));
+        let mut dialled = false;
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Dial { relay } => self.link.dial(relay),
+                Output::Dial { relay } => {
+                    self.link.dial(relay);
+                    dialled = true;
+                }
                 Output::Transmit(frame) => self.link.feed(frame),
                 Output::HangUp(code) => self.hang_up(code),
                 Output::Event(event) => self.on_event(now, event),
             }
         }
         let was_full = self.link.room() == 0;
-        self.link.poll_flush(cx) && was_full
+        let flushed = self.link.poll_flush(cx);
+        dialled || (flushed && was_full)
     }
 
     fn hang_up(&mut self, code: CloseCode) {

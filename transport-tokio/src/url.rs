@@ -93,7 +93,7 @@ mod tests {
             ("127.0.0.1:7777", "ws://"),
             ("http://relay.example", "ws://"),
             ("ws://", "valid"),
-            ("ws://:7777", "valid"),
+            ("ws://:7777", "host"),
             ("ws://a b", "valid"),
             ("ws://bücher.example", "valid"),
             ("ws://relay.example:0", "port"),
