@@ -573,6 +573,13 @@ impl Client {
         self.channels.get(&channel).is_some_and(Channel::is_secured)
     }
 
+    /// The longest packet that [`send`](Self::send) takes, in bytes: before the channel is secured [`PACKET_MAX_UNSECURED`], then what the
+    /// other side takes.
+    #[must_use]
+    pub fn packet_max(&self, channel: ChannelId) -> Option<usize> {
+        self.channels.get(&channel).map(Channel::packet_max)
+    }
+
     /// 128 bits that are the same at both ends of a secured channel, and at no end of a channel with somebody in the middle. Of
     /// use to two people whose key may be known to others: they compare it by voice.
     #[must_use]
