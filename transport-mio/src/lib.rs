@@ -1,1 +1,50 @@
-//! Relay on mio.
+//! The Phantom relay on [mio](https://docs.rs/mio): one thread, one event loop, one relay machine.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let relay = phantom_mio::RelayServer::bind("127.0.0.1:7777")?;
+//! relay.run()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The rules are those of [`phantom_core::relay`]; this crate carries bytes. Whatever a client does ends at most its own connection:
+//!
+//! * Frames are WebSocket messages under the subprotocol `phantom.1`. What is no such handshake gets an HTTP answer and is closed.
+//! * What waits for a receiver is bounded. When it is full, its senders are not read until it has room; nobody else notices.
+//! * Control frames overtake data. A frame that has begun to leave is finished first.
+//! * Everything that is waited for has a deadline ([`ServerLimits`], [`RelayLimits`]).
+//!
+//! The library prints nothing. It logs through the `log` crate: no ID, address or key above the level `debug`.
+//!
+//! Where things are: the loop in `server`, what follows from what in `switchboard`, one socket in `conn`, what waits to be written in
+//! `outbox`, decoding in `inbound`, HTTP in `handshake`.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod config;
+mod conn;
+mod entropy;
+mod error;
+mod handle;
+mod handshake;
+mod inbound;
+mod limit;
+mod outbox;
+mod secret;
+mod server;
+mod stats;
+mod switchboard;
+mod timers;
+mod token;
+
+pub use config::{ServerConfig, ServerLimits};
+pub use error::{SecretProblem, StartError};
+pub use handle::{Handle, RunningRelay};
+pub use handshake::HandshakeFailure;
+pub use limit::raise_file_limit;
+pub use phantom_core::relay::{RelayLimits, RelaySecret, RelayStats};
+pub use phantom_core::wire::CloseCode;
+pub use secret::SecretFile;
+pub use server::RelayServer;
+pub use stats::ServerStats;

@@ -1,0 +1,84 @@
+//! Every limit of the adapter, with its default. Those of the protocol are [`RelayLimits`].
+
+use std::time::Duration;
+
+use phantom_core::relay::{RelayLimits, RelaySecret};
+use phantom_core::wire::FRAME_MAX;
+
+/// How a relay is run.
+#[derive(Clone, Default, Debug)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// The limits of the protocol: connections, channels, requests, times.
+    pub relay: RelayLimits,
+    /// The limits of the sockets.
+    pub server: ServerLimits,
+    /// What reclaim tokens are made with. `None`: a random secret, so that clients keep their IDs as long as this relay runs.
+    pub secret: Option<RelaySecret>,
+    /// What reclaim tokens were made with before; still honoured.
+    pub previous_secret: Option<RelaySecret>,
+}
+
+/// What the relay allows its sockets. The defaults are safe on the open internet.
+///
+/// Values too small to work with are raised to the smallest that does: see each field.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerLimits {
+    /// How long a WebSocket handshake may take.
+    pub handshake_timeout: Duration,
+    /// Handshakes under way at once; beyond it the oldest is ended. At least 1.
+    pub handshakes_max: usize,
+    /// Bytes of data that may wait for one receiver before whoever sends to it is no longer read. Each of its senders may add one frame
+    /// beyond it. It holds more than one window (1 MiB) of one peer. At least one frame, about 64 KiB.
+    pub outbox_bytes_max: usize,
+    /// Its senders are read again when no more than this waits. Less than `outbox_bytes_max`.
+    pub outbox_bytes_low: usize,
+    /// Bytes of control frames that may wait for one receiver; beyond it the connection is closed as
+    /// [`Stalled`](phantom_core::wire::CloseCode::Stalled). At least 1 KiB.
+    pub control_bytes_max: usize,
+    /// How long what waits for a receiver may make no progress before the connection is closed as
+    /// [`Stalled`](phantom_core::wire::CloseCode::Stalled).
+    pub stall_timeout: Duration,
+    /// How long a connection that is being closed may take to receive why, and to close its side.
+    pub close_linger: Duration,
+    /// Connections accepted before others get their turn. At least 1.
+    pub accept_batch: usize,
+    /// Bytes read from one connection before others get their turn: the length of the one buffer that all share. At least 4 KiB.
+    pub read_bytes_per_turn: usize,
+    /// How long no connection is accepted after the system had no room for one.
+    pub accept_pause: Duration,
+    /// When clients are told to come back after [`stop`](crate::Handle::stop).
+    pub drain_after: Duration,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: Duration::from_secs(10),
+            handshakes_max: 4096,
+            outbox_bytes_max: 2 * 1024 * 1024,
+            outbox_bytes_low: 1536 * 1024,
+            control_bytes_max: 64 * 1024,
+            stall_timeout: Duration::from_secs(30),
+            close_linger: Duration::from_secs(1),
+            accept_batch: 64,
+            read_bytes_per_turn: 64 * 1024,
+            accept_pause: Duration::from_millis(100),
+            drain_after: Duration::from_secs(1),
+        }
+    }
+}
+
+impl ServerLimits {
+    /// The same limits, each at least as large as the relay needs.
+    pub(crate) fn sane(mut self) -> Self {
+        self.handshakes_max = self.handshakes_max.max(1);
+        self.outbox_bytes_max = self.outbox_bytes_max.max(FRAME_MAX);
+        self.outbox_bytes_low = self.outbox_bytes_low.min(self.outbox_bytes_max - 1);
+        self.control_bytes_max = self.control_bytes_max.max(1024);
+        self.accept_batch = self.accept_batch.max(1);
+        self.read_bytes_per_turn = self.read_bytes_per_turn.max(4096);
+        self
+    }
+}

@@ -1,0 +1,157 @@
+//! Reaching a running relay from other threads.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use mio::Waker;
+
+use crate::stats::ServerStats;
+
+/// Stops a relay, and asks it for its counters. Cheap to clone, and good after the relay is gone.
+#[derive(Clone)]
+pub struct Handle(Arc<Shared>);
+
+struct Shared {
+    waker: Waker,
+    stop: AtomicBool,
+    questions: Mutex<Questions>,
+}
+
+/// Who wants to know the counters.
+enum Questions {
+    /// The loop runs, and answers these.
+    Asked(Vec<Sender<ServerStats>>),
+    /// The loop does not run; these are its first or last counters.
+    Known(Box<ServerStats>),
+}
+
+impl Handle {
+    pub(crate) fn new(waker: Waker) -> Self {
+        let known = Questions::Known(Box::default());
+        Self(Arc::new(Shared { waker, stop: AtomicBool::new(false), questions: Mutex::new(known) }))
+    }
+
+    /// Asks the relay to stop: it listens no more, tells its clients to come back later, closes their connections with
+    /// [`GoingAway`](phantom_core::wire::CloseCode::GoingAway), and [`run`](crate::RelayServer::run) returns after at most
+    /// [`close_linger`](crate::ServerLimits::close_linger). Does not wait for that.
+    pub fn stop(&self) {
+        self.0.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// The counters as of now; those of its end, if the relay has stopped; all zero, if it has not yet begun.
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        let answer: Receiver<ServerStats> = match &mut *self.questions() {
+            Questions::Known(stats) => return (**stats).clone(),
+            Questions::Asked(senders) => {
+                let (sender, receiver) = channel();
+                senders.push(sender);
+                receiver
+            }
+        };
+        self.wake();
+        // The loop answers, or leaves its last counters when it ends.
+        answer.recv().unwrap_or_default()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stop.load(Ordering::Acquire)
+    }
+
+    /// From now on the loop answers.
+    pub(crate) fn begin(&self) {
+        *self.questions() = Questions::Asked(Vec::new());
+    }
+
+    /// Answers whoever has asked.
+    pub(crate) fn answer(&self, stats: impl FnOnce() -> ServerStats) {
+        let Questions::Asked(senders) = &mut *self.questions() else { return };
+        if !senders.is_empty() {
+            let stats = stats();
+            for sender in senders.drain(..) {
+                // Whoever does not wait any more does not need it.
+                let _gone = sender.send(stats.clone());
+            }
+        }
+    }
+
+    /// The loop answers no more; these are its last counters.
+    pub(crate) fn end(&self, stats: ServerStats) {
+        self.answer(|| stats.clone());
+        *self.questions() = Questions::Known(Box::new(stats));
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.0.waker.wake() {
+            log::warn!("the relay's loop cannot be woken: {error}");
+        }
+    }
+
+    fn questions(&self) -> MutexGuard<'_, Questions> {
+        self.0.questions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handle")
+    }
+}
+
+/// A relay on a thread of its own. Dropping it stops it and waits for its end.
+#[derive(Debug)]
+pub struct RunningRelay {
+    pub(crate) handle: Handle,
+    pub(crate) local_addr: SocketAddr,
+    pub(crate) thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl RunningRelay {
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// What a client connects to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.local_addr)
+    }
+
+    /// Its handle.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Stops it and waits for its end, at most [`close_linger`](crate::ServerLimits::close_linger).
+    ///
+    /// # Errors
+    /// What [`run`](crate::RelayServer::run) returned.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.handle.stop();
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(_panic)) => Err(io::Error::other("the relay's thread panicked")),
+        }
+    }
+}
+
+impl Drop for RunningRelay {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            log::warn!("the relay ended with an error: {error}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The event loop: accept, give turns, keep deadlines, stop.
+//!
+//! In each round, in this order: note every event; accept a batch; give a turn to each socket that waits for one; handle what is due;
+//! then wait, but not at all while somebody still waits for a turn.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::thread;
+
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Waker};
+use phantom_core::relay::{Relay, RelayConfig, RelaySecret};
+use phantom_core::time::Instant;
+
+use crate::clock::{self, Clock};
+use crate::config::{ServerConfig, ServerLimits};
+use crate::entropy;
+use crate::error::StartError;
+use crate::handle::{Handle, RunningRelay};
+use crate::switchboard::Switchboard;
+use crate::token::{self, WAKER};
+
+/// Events taken from the system at once.
+const EVENTS: usize = 1024;
+
+/// A relay that listens, and serves when it is [run](Self::run).
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let relay = phantom_mio::RelayServer::bind("127.0.0.1:7777")?;
+/// relay.run()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct RelayServer {
+    poll: Poll,
+    listeners: Vec<Listener>,
+    local_addr: SocketAddr,
+    handle: Handle,
+    clock: Clock,
+    limits: ServerLimits,
+    board: Switchboard,
+    /// Set while no connection is accepted, because the system had no room for one.
+    paused_until: Option<Instant>,
+}
+
+struct Listener {
+    socket: TcpListener,
+    /// Connections may be waiting.
+    ready: bool,
+}
+
+impl RelayServer {
+    /// A relay with the default limits and a secret for this run only.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on.
+    pub fn bind(address: impl ToSocketAddrs) -> Result<Self, StartError> {
+        Self::bind_with(address, ServerConfig::default())
+    }
+
+    /// A relay with these limits. Port 0 takes a free port; [`local_addr`](Self::local_addr) says which.
+    ///
+    /// A name may stand for several addresses; the first that can be listened on is taken.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on, or the system gives no random numbers or no poll.
+    pub fn bind_with(address: impl ToSocketAddrs, config: ServerConfig) -> Result<Self, StartError> {
+        let mut socket = listen(address)?;
+        let local_addr = socket.local_addr().map_err(StartError::System)?;
+        let poll = Poll::new().map_err(StartError::System)?;
+        poll.registry()
+            .register(&mut socket, token::listener(0), Interest::READABLE)
+            .map_err(StartError::System)?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(StartError::System)?;
+        let secret = match config.secret {
+            Some(secret) => secret,
+            None => RelaySecret::new(0, entropy::draw().map_err(StartError::Entropy)?),
+        };
+        let mut machine = RelayConfig::new(secret, clock::unix_now());
+        machine.limits = config.relay;
+        machine.previous_secret = config.previous_secret;
+        let relay = Relay::new(machine, entropy::draw().map_err(StartError::Entropy)?);
+        let limits = config.server.sane();
+        Ok(Self {
+            poll,
+            listeners: vec![Listener { socket, ready: true }],
+            local_addr,
+            handle: Handle::new(waker),
+            clock: Clock::new(),
+            board: Switchboard::new(relay, limits.clone()),
+            limits,
+            paused_until: None,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Stops the relay and reads its counters, from any thread.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Serves on this thread until the relay is [stopped](Handle::stop).
+    ///
+    /// # Errors
+    /// If the system's poll fails, which it never should. No client can make it fail.
+    pub fn run(mut self) -> io::Result<()> {
+        self.handle.begin();
+        self.serve()
+    }
+
+    /// Serves on a thread of its own, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn spawn(self) -> io::Result<RunningRelay> {
+        let (handle, local_addr) = (self.handle(), self.local_addr);
+        handle.begin();
+        let thread = thread::Builder::new().name("phantom-relay".to_owned()).spawn(move || self.run())?;
+        Ok(RunningRelay { handle, local_addr, thread: Some(thread) })
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut stop_by = None;
+        loop {
+            self.wait(&mut events, stop_by)?;
+            let now = self.clock.now();
+            for event in &events {
+                if event.token() == WAKER {
+                    continue;
+                }
+                let listener =
+                    (0..).zip(&mut self.listeners).find(|(n, _)| token::listener(*n) == event.token());
+                match listener {
+                    Some((_, listener)) => listener.ready = true,
+                    None => self.board.event(now, event.token().into(), event),
+                }
+            }
+            self.accept(now);
+            self.board.turns(now);
+            self.board.timeout(now);
+            self.handle.answer(|| self.board.stats());
+            if self.handle.is_stopping() {
+                let end = *stop_by.get_or_insert_with(|| {
+                    // The ports are free for a successor from here on.
+                    self.listeners.clear();
+                    self.board.drain(now);
+                    now + self.limits.close_linger
+                });
+                if self.board.len() == 0 || end <= now {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Waits for events, for the next deadline, or not at all.
+    fn wait(&mut self, events: &mut Events, stop_by: Option<Instant>) -> io::Result<()> {
+        let now = self.clock.now();
+        let accepting = self.paused_until.is_none() && self.listeners.iter().any(|listener| listener.ready);
+        let deadline = self.board.deadline().into_iter().chain(self.paused_until).chain(stop_by).min();
+        let timeout = if accepting || self.board.is_busy() {
+            Some(std::time::Duration::ZERO)
+        } else {
+            deadline.map(|at| at.since(now))
+        };
+        match self.poll.poll(events, timeout) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Accepts a batch from each listener. Whatever goes wrong with one connection is that connection's matter.
+    fn accept(&mut self, now: Instant) {
+        if self.paused_until.is_some_and(|at| at > now) {
+            return;
+        }
+        self.paused_until = None;
+        for listener in self.listeners.iter_mut().filter(|listener| listener.ready) {
+            for _ in 0..self.limits.accept_batch {
+                match listener.socket.accept() {
+                    Ok((socket, _)) => {
+                        if let Err(error) = socket.set_nodelay(true) {
+                            log::debug!("a connection was gone as soon as it came: {error}");
+                            continue;
+                        }
+                        let key = self.board.admit(now, socket);
+                        let interest = Interest::READABLE | Interest::WRITABLE;
+                        let registry = self.poll.registry();
+                        let registered =
+                            self.board.socket(key).map(|s| registry.register(s, key.into(), interest));
+                        if let Some(Err(error)) = registered {
+                            log::warn!("a connection cannot be polled and is dropped: {error}");
+                            self.board.discard(now, key);
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        listener.ready = false;
+                        break;
+                    }
+                    Err(error) if is_one_connections_matter(error.kind()) => {}
+                    Err(error) => {
+                        log::warn!("no room for another connection; trying again shortly: {error}");
+                        self.board.count_accept_failure();
+                        self.paused_until = Some(now + self.limits.accept_pause);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whoever asks for the counters from here on gets the last ones.
+impl Drop for RelayServer {
+    fn drop(&mut self) {
+        self.handle.end(self.board.stats());
+    }
+}
+
+impl std::fmt::Debug for RelayServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RelayServer").field("local_addr", &self.local_addr).finish_non_exhaustive()
+    }
+}
+
+/// The first of these addresses that can be listened on; if none can, why not the last one.
+fn listen(address: impl ToSocketAddrs) -> Result<TcpListener, StartError> {
+    let mut problem = StartError::Address(io::Error::new(ErrorKind::InvalidInput, "it names no address"));
+    for address in address.to_socket_addrs().map_err(StartError::Address)? {
+        match TcpListener::bind(address) {
+            Ok(socket) => return Ok(socket),
+            Err(source) => problem = StartError::Listen { address, source },
+        }
+    }
+    Err(problem)
+}
+
+/// Errors of `accept` that say something about the connection that was to be accepted, not about the system.
+const fn is_one_connections_matter(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::Interrupted
+            | ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::PermissionDenied
+    )
+}
