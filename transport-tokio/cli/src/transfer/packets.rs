@@ -51,6 +51,11 @@ pub(crate) struct Chunk {
     pub(crate) data: Bytes,
 }
 
+impl Chunk {
+    /// Bytes of an encoded chunk that are not of the file, if the chunk is a full one.
+    pub(crate) const HEADER: usize = 5;
+}
+
 /// The whole file was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Packet)]
 #[packet(id = 35)]

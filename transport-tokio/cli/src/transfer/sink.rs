@@ -119,9 +119,18 @@ impl Sink {
 
     /// Takes the next chunk, an encoded packet. Waits while the disk is behind.
     ///
-    /// `false` means that it takes no more; [`finish`](Self::finish) says why.
+    /// `false` means that it takes no more; [`failure`](Self::failure) says why.
     pub(crate) async fn write(&self, packet: Bytes) -> bool {
         self.chunks.send(packet).await.is_ok()
+    }
+
+    /// Why it takes no more.
+    pub(crate) async fn failure(self) -> Refusal {
+        drop(self.chunks);
+        match self.thread.await {
+            Ok(Err(refusal)) => refusal,
+            Ok(Ok(_)) | Err(_) => broken(),
+        }
     }
 
     /// Waits until everything is written, compares it with what was sent, and gives it its name.
@@ -131,7 +140,7 @@ impl Sink {
     pub(crate) async fn finish(self, sent: Hash) -> Result<PathBuf, Refusal> {
         let Self { chunks, thread, temporary, path, force } = self;
         drop(chunks);
-        let hash = thread.await.unwrap_or_else(|_| Err((Reason::Write, Fault::file("the file could not be written"))))?;
+        let hash = thread.await.unwrap_or_else(|_| Err(broken()))?;
         if hash != sent {
             let fault = "the file arrived damaged and was thrown away; ask for it again";
             return Err((Reason::Damaged, Fault::file(fault)));
@@ -180,6 +189,11 @@ fn write_refusal(what: &str, error: &io::Error) -> Refusal {
         _ => format!("{what}: {error}"),
     };
     (Reason::Write, Fault::file(sentence))
+}
+
+/// The thread that writes ended and says nothing.
+fn broken() -> Refusal {
+    (Reason::Write, Fault::file("the file could not be written"))
 }
 
 /// The folder a file is in.
