@@ -1,1 +1,65 @@
-//! Client on tokio.
+//! The Phantom client on tokio: two programs meet through a relay that cannot read them.
+//!
+//! ```no_run
+//! use phantom_tokio::{Client, EncryptionKey, Packet};
+//!
+//! #[derive(Packet)]
+//! #[packet(id = 1)]
+//! struct Message(String);
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect("ws://127.0.0.1:7777").await?;
+//! println!("My ID is {}", client.id());
+//! client.set_encryption_key(EncryptionKey::parse("ABCDE12345")?);
+//!
+//! let channel = client.ask("AF83X1".parse()?).await?;
+//! channel.send(&Message("Приветик!!!".into())).await?;
+//! while let Some(Message(text)) = channel.receive().await? {
+//!     println!("{text}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What there is
+//!
+//! * A [`Client`] has one link to a relay and an ID there. It dials again by itself when the link is lost; its channels wait and go
+//!   on where they were. [`Client::ask`] asks another client for a channel, [`Client::next_request`] is where others ask this one.
+//! * A [`Channel`] carries packets to one other client and back: encrypted between the two, in order, each once. It is usable at
+//!   once; what is sent before both sides have set the same key waits for that.
+//! * One task on the tokio runtime does the work. It is started by `connect` and ends when the `Client` is dropped.
+//!
+//! # What holds for every future here
+//!
+//! It is `Send`, and it may be dropped at any time: what it has not returned has not happened, or is undone. A packet is either
+//! taken by [`Channel::send`], which then returned its number, or it is not; a packet is never lost between two calls of
+//! [`Channel::receive_bytes`]. The library starts no threads, prints nothing, and panics on nothing that comes from outside.
+#![forbid(unsafe_code)]
+
+mod channel;
+mod client;
+mod clock;
+mod dial;
+mod driver;
+mod error;
+mod event;
+mod link;
+mod news;
+mod pipe;
+mod request;
+mod socket;
+mod tls;
+mod url;
+mod waker;
+
+pub use channel::{Channel, Receiver, Sender};
+pub use client::{Client, ClientBuilder};
+pub use error::{AskError, ChannelError, Error, HandleError, ReceiveError, SendError, Step};
+pub use event::{ChannelState, Event};
+pub use request::Request;
+
+pub use phantom_core::client::{ClientLimits, ConnectError, End, Fate, SetKeyError};
+pub use phantom_core::crypto::{EncryptionKey, Role};
+pub use phantom_core::id::{ChannelId, PeerId};
+pub use phantom_core::packet::{self, Packet, Registry};
+pub use phantom_core::wire::{Answer, CloseCode, Ended};

@@ -152,12 +152,12 @@ impl Channel {
     }
 
     pub(super) fn send(&mut self, packet: Bytes) -> Result<u64, SendError> {
-        let max = match &self.stage {
+        match &self.stage {
             Stage::Ended { .. } => return Err(SendError::NoChannel),
             Stage::Secured { session, .. } if session.is_finishing() => return Err(SendError::NoChannel),
-            Stage::Secured { session, .. } => session.packet_max(),
-            Stage::Agreeing { .. } => super::PACKET_MAX_UNSECURED,
-        };
+            Stage::Secured { .. } | Stage::Agreeing { .. } => {}
+        }
+        let max = self.packet_max();
         if packet.len() > max {
             return Err(SendError::TooLarge { max });
         }
@@ -570,6 +570,14 @@ impl Channel {
     /// Whether it still counts among the channels of the client.
     pub(super) fn is_live(&self) -> bool {
         !matches!(self.stage, Stage::Ended { .. })
+    }
+
+    /// The longest packet that can be queued now.
+    pub(super) fn packet_max(&self) -> usize {
+        match &self.stage {
+            Stage::Secured { session, .. } => session.packet_max(),
+            Stage::Agreeing { .. } | Stage::Ended { .. } => super::PACKET_MAX_UNSECURED,
+        }
     }
 
     pub(super) fn verifier(&self) -> Option<[u8; 16]> {

@@ -209,9 +209,8 @@ impl Client {
             if let Some(frame) = frame {
                 self.served = turn;
                 self.credit = self.credit.saturating_sub(frame.len());
-                // What the channel said on the way goes first.
-                self.out.push_back(Output::Transmit(frame));
-                return self.out.pop_front();
+                // Ahead of what the channel said on the way: a CLOSE must not overtake its last record.
+                return Some(Output::Transmit(frame));
             }
             if !self.out.is_empty() {
                 return self.out.pop_front();
@@ -601,6 +600,13 @@ impl Client {
     #[must_use]
     pub fn is_secured(&self, channel: ChannelId) -> bool {
         self.channels.get(&channel).is_some_and(Channel::is_secured)
+    }
+
+    /// The longest packet that [`send`](Self::send) takes, in bytes: before the channel is secured [`PACKET_MAX_UNSECURED`], then what the
+    /// other side takes.
+    #[must_use]
+    pub fn packet_max(&self, channel: ChannelId) -> Option<usize> {
+        self.channels.get(&channel).map(Channel::packet_max)
     }
 
     /// 128 bits that are the same at both ends of a secured channel, and at no end of a channel with somebody in the middle. Of

@@ -1,0 +1,396 @@
+//! What can go wrong, each by its own name and with a sentence that says what to do.
+
+use std::{fmt, io};
+
+use phantom_core::bits::WriteError;
+use phantom_core::client::{ConnectError, End, Fate, SetKeyError};
+use phantom_core::packet::{DecodeError, DispatchError};
+use phantom_core::wire::{Answer, CloseCode};
+
+/// Why a client could not be made, or why a relay was not reached.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The builder was given no relay.
+    NoRelay,
+    /// The relay's address is not one.
+    Url {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A root certificate that was given is not one, or there is none at all to check the relay's with.
+    Roots {
+        /// What is wrong.
+        problem: String,
+    },
+    /// The system gave no random bytes.
+    Entropy(getrandom::Error),
+    /// The host's name has no address.
+    Lookup {
+        /// The name.
+        host: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// No TCP connection could be made.
+    Tcp {
+        /// Host and port.
+        relay: String,
+        /// What the system says about the last address tried.
+        source: io::Error,
+    },
+    /// The relay's certificate is not to be trusted.
+    Certificate {
+        /// Host and port.
+        relay: String,
+        /// What is wrong with it.
+        source: rustls::Error,
+    },
+    /// TLS failed for another reason than the certificate.
+    Tls {
+        /// Host and port.
+        relay: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The server answered, but with this HTTP status.
+    Http {
+        /// Host and port.
+        relay: String,
+        /// The status, such as 404.
+        status: u16,
+    },
+    /// What answers there does not speak WebSocket.
+    NotWebSocket {
+        /// Host and port.
+        relay: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It speaks WebSocket, but is no Phantom relay.
+    NotPhantom {
+        /// Host and port.
+        relay: String,
+    },
+    /// A step took too long.
+    Timeout {
+        /// Host and port.
+        relay: String,
+        /// Which step.
+        step: Step,
+    },
+    /// The relay closed the connection before it gave an ID, and said why.
+    Refused {
+        /// Host and port.
+        relay: String,
+        /// The reason.
+        code: CloseCode,
+    },
+    /// The connection was lost before the relay gave an ID.
+    Lost {
+        /// Host and port.
+        relay: String,
+    },
+    /// The client has left.
+    Left,
+}
+
+/// What has to be done, one after the other, to reach a relay.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Step {
+    /// The host's name is looked up.
+    Lookup,
+    /// A TCP connection is made.
+    Tcp,
+    /// TLS is agreed on.
+    Tls,
+    /// HTTP is left for WebSocket.
+    WebSocket,
+    /// The relay greets and gives an ID.
+    Join,
+}
+
+impl Step {
+    pub(crate) const ALL: [Self; 5] = [Self::Lookup, Self::Tcp, Self::Tls, Self::WebSocket, Self::Join];
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lookup => "the lookup of its name",
+            Self::Tcp => "the TCP connection",
+            Self::Tls => "the TLS handshake",
+            Self::WebSocket => "the WebSocket handshake",
+            Self::Join => "the registration",
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRelay => {
+                f.write_str("no relay was named; give the address of one, like ws://127.0.0.1:7777")
+            }
+            Self::Url { url, problem } => {
+                write!(f, "{url:?} is not a relay's address: {problem}; it looks like ws://127.0.0.1:7777")
+            }
+            Self::Roots { problem } => {
+                write!(f, "{problem}; give a root certificate as PEM, or install the system's")
+            }
+            Self::Entropy(error) => {
+                write!(f, "the system gave no random bytes ({error}); without them no key is safe")
+            }
+            Self::Lookup { host, source } => {
+                write!(f, "the name {host} has no address ({source}); check its spelling and the network")
+            }
+            Self::Tcp { relay, source } if source.kind() == io::ErrorKind::ConnectionRefused => {
+                write!(f, "nobody listens at {relay}; check that the relay runs, and host and port")
+            }
+            Self::Tcp { relay, source } => {
+                write!(f, "{relay} cannot be reached ({source}); check the network and any firewall")
+            }
+            Self::Certificate { relay, source } => write!(
+                f,
+                "the certificate of {relay} is not to be trusted ({source}); check the name, or give the root \
+                 certificate that signed it"
+            ),
+            Self::Tls { relay, source } => {
+                write!(f, "no TLS with {relay} ({source}); if the relay speaks plain WebSocket, use ws://")
+            }
+            Self::Http { relay, status } => {
+                write!(f, "{relay} answered with HTTP status {status}; check the path, it may be no relay")
+            }
+            Self::NotWebSocket { relay, source } => write!(
+                f,
+                "{relay} does not speak WebSocket ({source}); check host and port, and whether it wants wss://"
+            ),
+            Self::NotPhantom { relay } => {
+                write!(
+                    f,
+                    "{relay} speaks WebSocket, but is no Phantom relay of this version; check the address"
+                )
+            }
+            Self::Timeout { relay, step } => {
+                write!(f, "{relay} took too long for {step}; check the address, the network and any firewall")
+            }
+            Self::Refused { relay, code } => write!(f, "the relay {relay} closed the connection: {code}"),
+            Self::Lost { relay } => {
+                write!(f, "the connection to {relay} was lost before it gave an ID; try again")
+            }
+            Self::Left => f.write_str("the client has left the relay; make a new one"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Entropy(source) => Some(source),
+            Self::Lookup { source, .. } | Self::Tcp { source, .. } | Self::Tls { source, .. } => Some(source),
+            Self::Certificate { source, .. } => Some(source),
+            Self::NotWebSocket { source, .. } => Some(&**source),
+            _ => None,
+        }
+    }
+}
+
+/// Why there is no channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum AskError {
+    /// This became of the request.
+    Answer(Answer),
+    /// It was not even made.
+    Connect(ConnectError),
+    /// The client has left.
+    Left,
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(answer) => answer.fmt(f),
+            Self::Connect(error) => error.fmt(f),
+            Self::Left => f.write_str("the client has left the relay; make a new one"),
+        }
+    }
+}
+
+impl std::error::Error for AskError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Connect(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// What is wrong with a channel. The last variant is for ever, the others until something is done about them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ChannelError {
+    /// The two keys are not the same. Set the right one and wait again.
+    KeysDiffer {
+        /// Attempts left on this channel before the key must be changed or unlocked.
+        guesses_left: u8,
+    },
+    /// The relay changed or mixed the messages of the key agreement.
+    HandshakeAltered,
+    /// The other side does not confirm its key. It may still do so.
+    PeerSilent,
+    /// Too many attempts with this key failed; somebody may be guessing it. Set another key, or unlock this one.
+    Locked {
+        /// Attempts that failed.
+        failed: u32,
+    },
+    /// The channel is over.
+    Ended {
+        /// Why.
+        end: End,
+        /// What became of the packets sent.
+        fate: Fate,
+    },
+}
+
+impl fmt::Display for ChannelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeysDiffer { guesses_left } => write!(
+                f,
+                "the two sides have different keys; compare them and set the right one ({guesses_left} tries left)"
+            ),
+            Self::HandshakeAltered => {
+                f.write_str("the relay altered the key agreement; use another relay if it happens again")
+            }
+            Self::PeerSilent => f.write_str("the other side does not confirm its key; it may have left"),
+            Self::Locked { failed } => write!(
+                f,
+                "{failed} attempts with this key failed and somebody may be guessing it; set another key"
+            ),
+            Self::Ended { end, .. } => end.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ChannelError {}
+
+/// Why a packet was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The packet is longer than the other side takes.
+    TooLarge {
+        /// Its length in bytes.
+        len: usize,
+        /// The longest the other side takes, in bytes. Before the channel is secured, 64 KiB.
+        max: usize,
+    },
+    /// A field of the packet has a value without a form.
+    Encode(WriteError),
+    /// The channel is being closed, by this side or the other.
+    Closing,
+    /// The channel is over.
+    Ended {
+        /// Why.
+        end: End,
+        /// What became of the packets sent.
+        fate: Fate,
+    },
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { len, max } => {
+                write!(f, "a packet of {len} bytes is too long, at most {max} are allowed here; split it")
+            }
+            Self::Encode(error) => write!(f, "the packet cannot be written: {error}"),
+            Self::Closing => f.write_str("the channel is being closed; open a new one to send more"),
+            Self::Ended { end, .. } => end.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Encode(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why no packet of the type wanted was received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// The channel is over, and not in good order.
+    Channel(ChannelError),
+    /// What came is not that packet. It has been taken; the next one may be.
+    Packet(DecodeError),
+}
+
+impl fmt::Display for ReceiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Channel(error) => error.fmt(f),
+            Self::Packet(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ReceiveError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(match self {
+            Self::Channel(error) => error,
+            Self::Packet(error) => error,
+        })
+    }
+}
+
+impl From<ChannelError> for ReceiveError {
+    fn from(error: ChannelError) -> Self {
+        Self::Channel(error)
+    }
+}
+
+/// Why a packet was not handled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum HandleError<E> {
+    /// The channel is over, and not in good order.
+    Channel(ChannelError),
+    /// The packet is unknown or malformed, or its handler failed. It has been taken; the next one may be handled.
+    Packet(DispatchError<E>),
+}
+
+impl<E: fmt::Display> fmt::Display for HandleError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Channel(error) => error.fmt(f),
+            Self::Packet(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for HandleError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(match self {
+            Self::Channel(error) => error,
+            Self::Packet(error) => error,
+        })
+    }
+}
+
+impl<E> From<ChannelError> for HandleError<E> {
+    fn from(error: ChannelError) -> Self {
+        Self::Channel(error)
+    }
+}
+
+/// Why the key of a channel was not set: see [`SetKeyError`].
+pub(crate) const NO_CHANNEL: SetKeyError = SetKeyError::NoChannel;

@@ -1,0 +1,416 @@
+//! What a channel's handles and the driver share: packets on their way in either direction, and what the channel has come to.
+//!
+//! Each part is behind its own lock, held for a few instructions and never across an `await`. Packets cross in batches: the
+//! driver swaps the whole outbox out, and fills the inbox to its brim. An outbox is full at [`OUTBOX_MAX_BYTES`]; an inbox takes
+//! what [`Inbox::room`] says, and the rest waits in the machine, where the end-to-end window counts it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use phantom_core::client::{End, Fate, PACKET_MAX_UNSECURED};
+use phantom_core::crypto::Role;
+use phantom_core::id::{ChannelId, PeerId};
+use tokio::sync::Notify;
+
+use crate::waker::DriverWaker;
+use crate::{ChannelError, ChannelState, SendError};
+
+/// Bytes of packets in an outbox; each packet counts [`PACKET_OVERHEAD`] more than it has. One packet always fits.
+const OUTBOX_MAX_BYTES: usize = 256 << 10;
+/// Bytes of packets in an inbox, counted alike.
+const INBOX_MAX_BYTES: usize = 256 << 10;
+const PACKET_OVERHEAD: usize = 32;
+/// States that wait for [`Channel::next_state`](crate::Channel::next_state); the oldest give way.
+const STATES_MAX: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    pub(crate) id: ChannelId,
+    pub(crate) peer: PeerId,
+    pub(crate) role: Role,
+    outbox: Mutex<Outbox>,
+    inbox: Mutex<Inbox>,
+    status: Mutex<Status>,
+    /// The outbox has room again, or the channel will take no more.
+    room: Notify,
+    /// The inbox has packets, or the channel is over.
+    readable: Notify,
+    /// The status has changed.
+    changed: Notify,
+    /// The driver has something to do here.
+    dirty: AtomicBool,
+    driver: Arc<DriverWaker>,
+}
+
+#[derive(Debug)]
+struct Outbox {
+    packets: VecDeque<Bytes>,
+    bytes: usize,
+    packet_max: usize,
+    /// Packets ever taken; also the number of the latest.
+    accepted: u64,
+    gate: Gate,
+}
+
+#[derive(Debug)]
+enum Gate {
+    Open,
+    /// This side finishes: what is here still goes out.
+    Finishing,
+    /// The other side finishes: nothing more goes out.
+    Shut,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    packets: VecDeque<Bytes>,
+    bytes: usize,
+    /// The machine has, or may have, more.
+    more: bool,
+    /// Nobody will take anything any more.
+    discard: bool,
+    over: bool,
+}
+
+#[derive(Debug, Default)]
+struct Status {
+    secured: bool,
+    verifier: Option<[u8; 16]>,
+    /// What keeps the channel from being secured, until it has been told or something is done about it.
+    trouble: Option<ChannelError>,
+    /// The other side has all packets up to this number.
+    delivered: u64,
+    end: Option<(End, Fate)>,
+    states: VecDeque<ChannelState>,
+    /// The end has been told by `next_state`.
+    told_end: bool,
+}
+
+impl Pipe {
+    pub(crate) fn new(id: ChannelId, peer: PeerId, role: Role, driver: Arc<DriverWaker>) -> Self {
+        Self {
+            id,
+            peer,
+            role,
+            outbox: Mutex::new(Outbox {
+                packets: VecDeque::new(),
+                bytes: 0,
+                packet_max: PACKET_MAX_UNSECURED,
+                accepted: 0,
+                gate: Gate::Open,
+            }),
+            inbox: Mutex::default(),
+            status: Mutex::default(),
+            room: Notify::new(),
+            readable: Notify::new(),
+            changed: Notify::new(),
+            dirty: AtomicBool::new(false),
+            driver,
+        }
+    }
+
+    // What the handles do.
+
+    /// Puts a packet into the outbox, when there is room, and returns its number.
+    pub(crate) async fn send(&self, mut packet: Bytes) -> Result<u64, SendError> {
+        loop {
+            if let Some(done) = self.try_send(&mut packet) {
+                return done;
+            }
+            // The driver may have made room between the look and the wait: look again once it can no longer be missed.
+            let mut room = std::pin::pin!(self.room.notified());
+            room.as_mut().enable();
+            if let Some(done) = self.try_send(&mut packet) {
+                return done;
+            }
+            room.await;
+        }
+    }
+
+    /// Nothing if the outbox is full; otherwise the packet has been taken out of its place, or refused.
+    fn try_send(&self, packet: &mut Bytes) -> Option<Result<u64, SendError>> {
+        let mut outbox = lock(&self.outbox);
+        match outbox.gate {
+            Gate::Open => {}
+            Gate::Finishing | Gate::Shut => {
+                drop(outbox);
+                return Some(Err(match self.end() {
+                    Some((end, fate)) => SendError::Ended { end, fate },
+                    None => SendError::Closing,
+                }));
+            }
+        }
+        let (len, max) = (packet.len(), outbox.packet_max);
+        if len > max {
+            return Some(Err(SendError::TooLarge { len, max }));
+        }
+        let cost = len + PACKET_OVERHEAD;
+        if !outbox.packets.is_empty() && outbox.bytes + cost > OUTBOX_MAX_BYTES {
+            return None;
+        }
+        let was_empty = outbox.packets.is_empty();
+        outbox.bytes += cost;
+        outbox.packets.push_back(std::mem::take(packet));
+        outbox.accepted += 1;
+        let number = outbox.accepted;
+        drop(outbox);
+        if was_empty {
+            self.wake_driver();
+        }
+        Some(Ok(number))
+    }
+
+    /// The next packet; nothing after an end in good order.
+    pub(crate) async fn receive(&self) -> Result<Option<Bytes>, ChannelError> {
+        loop {
+            if let Some(done) = self.try_receive() {
+                return done;
+            }
+            let mut readable = std::pin::pin!(self.readable.notified());
+            readable.as_mut().enable();
+            if let Some(done) = self.try_receive() {
+                return done;
+            }
+            readable.await;
+        }
+    }
+
+    fn try_receive(&self) -> Option<Result<Option<Bytes>, ChannelError>> {
+        let mut inbox = lock(&self.inbox);
+        if let Some(packet) = inbox.packets.pop_front() {
+            inbox.bytes -= packet.len() + PACKET_OVERHEAD;
+            let wants_more = inbox.more && inbox.bytes <= INBOX_MAX_BYTES / 2;
+            if wants_more {
+                inbox.more = false;
+            }
+            drop(inbox);
+            if wants_more {
+                self.wake_driver();
+            }
+            return Some(Ok(Some(packet)));
+        }
+        if !inbox.over {
+            return None;
+        }
+        drop(inbox);
+        Some(match self.end() {
+            Some((End::Finished, _)) => Ok(None),
+            Some((end, fate)) => Err(ChannelError::Ended { end, fate }),
+            None => return None,
+        })
+    }
+
+    /// Nobody takes packets any more: what comes is thrown away.
+    pub(crate) fn discard(&self) {
+        let mut inbox = lock(&self.inbox);
+        inbox.discard = true;
+        inbox.packets.clear();
+        inbox.bytes = 0;
+        drop(inbox);
+        self.wake_driver();
+    }
+
+    /// No more packets: what is in the outbox goes out, then the end.
+    pub(crate) fn finish(&self) {
+        let mut outbox = lock(&self.outbox);
+        if matches!(outbox.gate, Gate::Open) {
+            outbox.gate = Gate::Finishing;
+        }
+        drop(outbox);
+        self.room.notify_waiters();
+        self.wake_driver();
+    }
+
+    /// Whether the channel needs nobody to end it any more.
+    pub(crate) fn is_finishing(&self) -> bool {
+        matches!(lock(&self.outbox).gate, Gate::Finishing) || self.end().is_some()
+    }
+
+    /// Waits until `look` finds something in the status.
+    async fn wait<T>(&self, mut look: impl FnMut(&mut Status) -> Option<T>) -> T {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(found) = look(&mut lock(&self.status)) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    pub(crate) async fn secured(&self) -> Result<(), ChannelError> {
+        self.wait(|status| match status.end {
+            _ if status.secured => Some(Ok(())),
+            Some((end, fate)) => Some(Err(ChannelError::Ended { end, fate })),
+            None => status.trouble.take().map(Err),
+        })
+        .await
+    }
+
+    pub(crate) async fn delivered(&self, number: u64) -> Result<(), ChannelError> {
+        self.wait(|status| match status.end {
+            _ if status.delivered >= number => Some(Ok(())),
+            Some((end, fate)) => Some(Err(ChannelError::Ended { end, fate })),
+            None => None,
+        })
+        .await
+    }
+
+    pub(crate) async fn ended(&self) -> (End, Fate) {
+        self.wait(|status| status.end).await
+    }
+
+    pub(crate) async fn next_state(&self) -> Option<ChannelState> {
+        self.wait(|status| match (status.states.pop_front(), status.end) {
+            (Some(state), _) => Some(Some(state)),
+            (None, Some(_)) if status.told_end => Some(None),
+            (None, Some((end, fate))) => {
+                status.told_end = true;
+                Some(Some(ChannelState::Ended { end, fate }))
+            }
+            (None, None) => None,
+        })
+        .await
+    }
+
+    pub(crate) fn end(&self) -> Option<(End, Fate)> {
+        lock(&self.status).end
+    }
+
+    pub(crate) fn is_secured(&self) -> bool {
+        lock(&self.status).secured
+    }
+
+    pub(crate) fn verifier(&self) -> Option<[u8; 16]> {
+        lock(&self.status).verifier
+    }
+
+    fn wake_driver(&self) {
+        self.dirty.store(true, Ordering::Release);
+        self.driver.wake();
+    }
+
+    // What the driver does.
+
+    /// Whether a handle has left work since the last time this was asked.
+    pub(crate) fn take_dirty(&self) -> bool {
+        self.dirty.load(Ordering::Acquire) && self.dirty.swap(false, Ordering::AcqRel)
+    }
+
+    /// Moves everything from the outbox into `into`, which is empty. Returns whether it was the last there will be.
+    pub(crate) fn take_outbox(&self, into: &mut VecDeque<Bytes>) -> bool {
+        let mut outbox = lock(&self.outbox);
+        let had_some = !outbox.packets.is_empty();
+        std::mem::swap(&mut outbox.packets, into);
+        outbox.bytes = 0;
+        let last = matches!(outbox.gate, Gate::Finishing);
+        drop(outbox);
+        if had_some {
+            self.room.notify_waiters();
+        }
+        last
+    }
+
+    /// Fills the inbox from `take`, as far as there is room.
+    pub(crate) fn fill_inbox(&self, mut take: impl FnMut() -> Option<Bytes>) {
+        let mut inbox = lock(&self.inbox);
+        if inbox.discard {
+            drop(inbox);
+            while take().is_some() {}
+            return;
+        }
+        let had = inbox.packets.len();
+        inbox.more = true;
+        while inbox.bytes < INBOX_MAX_BYTES {
+            let Some(packet) = take() else {
+                inbox.more = false;
+                break;
+            };
+            inbox.bytes += packet.len() + PACKET_OVERHEAD;
+            inbox.packets.push_back(packet);
+        }
+        let news = inbox.packets.len() > had;
+        drop(inbox);
+        if news {
+            self.readable.notify_waiters();
+        }
+    }
+
+    pub(crate) fn on_secured(&self, packet_max: usize, verifier: Option<[u8; 16]>) {
+        lock(&self.outbox).packet_max = packet_max;
+        self.change(|status| {
+            status.secured = true;
+            status.verifier = verifier;
+            status.trouble = None;
+            status.push(ChannelState::Secured);
+        });
+    }
+
+    /// The channel is not secured, for this reason.
+    pub(crate) fn on_trouble(&self, error: ChannelError, state: ChannelState) {
+        self.change(|status| {
+            status.trouble = Some(error);
+            status.push(state);
+        });
+    }
+
+    /// Something has been done about what keeps the channel from being secured.
+    pub(crate) fn on_remedy(&self) {
+        self.change(|status| status.trouble = None);
+    }
+
+    pub(crate) fn on_delivered(&self, up_to: u64) {
+        self.change(|status| status.delivered = up_to);
+    }
+
+    pub(crate) fn on_state(&self, state: ChannelState) {
+        self.change(|status| status.push(state));
+    }
+
+    /// The other side ends the channel: it takes no more packets.
+    pub(crate) fn shut(&self) {
+        let mut outbox = lock(&self.outbox);
+        if matches!(outbox.gate, Gate::Open) {
+            outbox.gate = Gate::Shut;
+        }
+        drop(outbox);
+        self.room.notify_waiters();
+    }
+
+    /// The channel is over. `fate` is what the machine knows; what has not reached it never left.
+    pub(crate) fn on_end(&self, end: End, mut fate: Fate) {
+        let mut outbox = lock(&self.outbox);
+        outbox.gate = Gate::Shut;
+        outbox.packets = VecDeque::new();
+        outbox.bytes = 0;
+        fate.unsent = outbox.accepted - fate.delivered - fate.uncertain;
+        drop(outbox);
+        self.change(|status| {
+            status.end.get_or_insert((end, fate));
+        });
+        lock(&self.inbox).over = true;
+        self.room.notify_waiters();
+        self.readable.notify_waiters();
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut lock(&self.status));
+        self.changed.notify_waiters();
+    }
+}
+
+impl Status {
+    fn push(&mut self, state: ChannelState) {
+        if self.states.len() == STATES_MAX {
+            self.states.pop_front();
+        }
+        self.states.push_back(state);
+    }
+}
+
+/// A lock is held for a few instructions that cannot panic, so a poisoned one is still right.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
