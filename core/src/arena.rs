@@ -23,14 +23,16 @@ struct Place<T> {
 pub(crate) struct Arena<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
+    len: usize,
 }
 
 impl<T> Arena<T> {
     pub(crate) const fn new() -> Self {
-        Self { places: Vec::new(), free: Vec::new() }
+        Self { places: Vec::new(), free: Vec::new(), len: 0 }
     }
 
     pub(crate) fn insert(&mut self, value: T) -> Key {
+        self.len += 1;
         if let Some(index) = self.free.pop() {
             let place = &mut self.places[index as usize];
             place.value = Some(value);
@@ -48,8 +50,12 @@ impl<T> Arena<T> {
             return None;
         }
         let value = place.value.take()?;
-        place.generation = place.generation.wrapping_add(1);
-        self.free.push(key.index);
+        self.len -= 1;
+        // A place whose numbers are used up stays empty: better one place less in 2^32 uses than one key twice.
+        if let Some(next) = place.generation.checked_add(1) {
+            place.generation = next;
+            self.free.push(key.index);
+        }
         Some(value)
     }
 
@@ -64,8 +70,8 @@ impl<T> Arena<T> {
     }
 
     /// Entries now present.
-    pub(crate) fn len(&self) -> usize {
-        self.places.len() - self.free.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     /// Keys of all entries, in the order of their places.
@@ -92,5 +98,18 @@ mod tests {
         assert_eq!(arena.remove(first), None);
         assert_eq!((arena.get(second), arena.len()), (Some(&'b'), 1));
         assert_eq!(arena.keys().collect::<Vec<_>>(), [second]);
+    }
+
+    #[test]
+    fn a_place_used_as_often_as_can_be_counted_is_not_used_again() {
+        let mut arena = Arena::new();
+        let key = arena.insert('a');
+        arena.places[0].generation = u32::MAX;
+        let last = Key { generation: u32::MAX, ..key };
+        assert_eq!((arena.remove(last), arena.len()), (Some('a'), 0));
+        assert_eq!(arena.remove(last), None);
+        let next = arena.insert('b');
+        assert_ne!(next.index(), key.index());
+        assert_eq!((arena.get(key), arena.get(last), arena.len()), (None, None, 1));
     }
 }

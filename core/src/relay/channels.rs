@@ -15,7 +15,9 @@ impl Relay {
         header: ForwardHeader,
         frame: &mut [u8],
     ) -> Handled {
-        let Some(peer) = self.peer(from) else {
+        let Some(conn) = self.conns.get_mut(from.0) else { return Handled::Done };
+        conn.heard = now;
+        let Some(peer) = conn.peer() else {
             self.close(now, from, CloseCode::NotRegistered);
             return Handled::Done;
         };
@@ -34,8 +36,12 @@ impl Relay {
         Handled::Forward(other.conn)
     }
 
-    /// Makes a channel between two clients; returns each one's number of it.
+    /// Makes a channel between two clients; returns each one's number of it. None if they have one, or no room for it.
     pub(super) fn link(&mut self, a: ConnId, b: ConnId) -> Option<(u32, u32)> {
+        let (at_a, at_b) = (&self.peer(a)?.channels, &self.peer(b)?.channels);
+        if a == b || at_a.is_full() || at_b.is_full() || at_a.with(b).is_some() {
+            return None;
+        }
         let a_channel = self.peer_mut(a)?.channels.reserve();
         let b_channel = self.peer_mut(b)?.channels.reserve();
         self.peer_mut(a)?.channels.attach(a_channel, OtherEnd { conn: b, channel: b_channel });
@@ -68,16 +74,24 @@ impl Relay {
     /// The embedder has stopped reading from `from`, because `by` is full.
     pub(super) fn block(&mut self, now: Instant, from: ConnId, by: ConnId) {
         self.clear_block(from);
+        let partners = self.peer(from).is_some_and(|peer| peer.channels.with(by).is_some());
         let deadline = now + self.limits.stuck_timeout;
-        if let Some(conn) = self.conns.get_mut(from.0) {
+        let Some(conn) = self.conns.get_mut(from.0) else { return };
+        if partners {
             conn.blocked = Some(Blocked { by, deadline });
             self.timers.insert((deadline, Timer::Stuck(from)));
+        } else {
+            // Their channel has just ended, and with it what would have ended the wait.
+            self.out.push_back(Output::Unblock { from });
         }
     }
 
     /// The embedder reads from `from` again.
     pub(super) fn clear_block(&mut self, from: ConnId) -> Option<Blocked> {
-        let blocked = self.conns.get_mut(from.0)?.blocked.take()?;
+        let conn = self.conns.get_mut(from.0)?;
+        let blocked = conn.blocked.take()?;
+        // Until now it could not be heard: its silence begins here.
+        conn.heard = self.now;
         self.timers.remove(&(blocked.deadline, Timer::Stuck(from)));
         Some(blocked)
     }
@@ -85,17 +99,10 @@ impl Relay {
     /// A receiver has held up its sender for too long: their channel ends, everything else goes on.
     pub(super) fn end_stuck(&mut self, from: ConnId) {
         let Some(blocked) = self.conns.get(from.0).and_then(|conn| conn.blocked) else { return };
-        let channel = self.peer(from).and_then(|peer| peer.channels.with(blocked.by));
-        match channel {
-            Some(channel) => {
-                let other = self.unlink(from, channel);
-                self.transmit(from, RelayFrame::Closed { channel, reason: Ended::Stuck });
-                if let Some(other) = other {
-                    self.tell_closed(other, Ended::Stuck);
-                }
-            }
-            None => self.unblock(from, blocked.by),
-        }
+        let Some(channel) = self.peer(from).and_then(|peer| peer.channels.with(blocked.by)) else { return };
+        let Some(other) = self.unlink(from, channel) else { return };
+        self.transmit(from, RelayFrame::Closed { channel, reason: Ended::Stuck });
+        self.tell_closed(other, Ended::Stuck);
     }
 
     /// Forgets a channel at both ends; returns the end that is not `from`.

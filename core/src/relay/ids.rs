@@ -49,6 +49,11 @@ impl Ids {
         self.holders.get(&id).copied()
     }
 
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.holders.len()
+    }
+
     /// Gives a fresh ID to `conn`, or none if the space is exhausted.
     pub(super) fn assign(&mut self, now: Instant, conn: ConnId, rng: &mut Rng) -> Option<PeerId> {
         self.assign_drawn(now, conn, || PeerId::draw(rng))

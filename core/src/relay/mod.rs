@@ -195,7 +195,7 @@ impl Relay {
     /// # Errors
     /// The code to close the link with, if the relay takes no more.
     pub fn open(&mut self, now: Instant) -> Result<ConnId, CloseCode> {
-        self.now = self.now.max(now);
+        let now = self.advance(now);
         if self.conns.len() >= self.limits.connections_max {
             self.stats.count_close(CloseCode::RelayFull);
             return Err(CloseCode::RelayFull);
@@ -209,13 +209,14 @@ impl Relay {
             blocked: None,
         }));
         self.timers.insert((timer, Timer::Conn(conn)));
+        self.stats.connections += 1;
         self.transmit(conn, RelayFrame::Hello { version: VERSION, challenge, work: 0 });
         Ok(conn)
     }
 
     /// Handles one thing that happened.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) -> Handled {
-        self.now = self.now.max(now);
+        let now = self.advance(now);
         match input {
             Input::Frame { from, frame } => return self.frame(now, from, frame),
             Input::Invalid { from, code } => self.close(now, from, code),
@@ -231,10 +232,11 @@ impl Relay {
 
     /// Tells every client that the relay is about to stop, and when to come back. The embedder then closes the connections.
     pub fn drain(&mut self, now: Instant, after: Duration) {
-        self.now = self.now.max(now);
+        self.advance(now);
         let after_ms = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
-        let keys: Vec<_> = self.conns.keys().map(ConnId).collect();
-        for conn in keys.into_iter().filter(|&conn| self.peer(conn).is_some()).collect::<Vec<_>>() {
+        let conns = self.conns.keys().map(ConnId);
+        let clients: Vec<_> = conns.filter(|&conn| self.peer(conn).is_some()).collect();
+        for conn in clients {
             self.transmit(conn, RelayFrame::Drain { after_ms });
         }
     }
@@ -273,12 +275,18 @@ impl Relay {
         self.conns.len()
     }
 
+    /// A moment before the latest one counts as that one.
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
     fn frame(&mut self, now: Instant, from: ConnId, frame: &mut [u8]) -> Handled {
-        let Some(conn) = self.conns.get_mut(from.0) else { return Handled::Done };
-        conn.heard = now;
         if let Some(header) = ForwardHeader::peek(frame) {
             return self.forward(now, from, header, frame);
         }
+        let Some(conn) = self.conns.get_mut(from.0) else { return Handled::Done };
+        conn.heard = now;
         let joined = conn.peer().is_some();
         match ClientFrame::decode(frame) {
             // A FORWARD that `peek` refused has no payload.
@@ -288,7 +296,7 @@ impl Relay {
                 self.close(now, from, CloseCode::AlreadyRegistered);
             }
             Ok(ClientFrame::Register { version, channels }) => {
-                self.register(now, from, version, channels, None)
+                self.register(now, from, version, channels, None);
             }
             Ok(ClientFrame::Reclaim { version, channels, kid, id, owner, expiry, mac }) => {
                 let claim = Claim { kid, id, owner, expiry, mac };
@@ -296,7 +304,7 @@ impl Relay {
             }
             Ok(_) if !joined => self.close(now, from, CloseCode::NotRegistered),
             Ok(ClientFrame::Connect { request, target, nonce }) => {
-                self.connect(now, from, request, target, nonce)
+                self.connect(now, from, request, target, nonce);
             }
             Ok(ClientFrame::Accept { request, nonce }) => self.accept(from, request, nonce),
             Ok(ClientFrame::Cancel { request }) => self.cancel(from, request),
@@ -336,7 +344,6 @@ impl Relay {
             channels: Channels::new(channels.min(self.limits.channels_max)),
         });
         self.set_conn_timer(from, now + self.limits.idle_timeout);
-        self.stats.connections += 1;
         self.welcome(now, from, reclaimed.is_some());
     }
 
@@ -349,7 +356,7 @@ impl Relay {
             .find(|secret| secret.kid() == claim.kid)?;
         let token = secret.token_key(claim.id, claim.owner, claim.expiry);
         let unix = self.unix(now);
-        let latest = unix.saturating_add((self.limits.token_lifetime + EXPIRY_SLACK).as_secs());
+        let latest = unix.saturating_add(self.limits.token_lifetime.saturating_add(EXPIRY_SLACK).as_secs());
         let good =
             token::proves(&claim.mac, &token, &challenge) && unix < claim.expiry && claim.expiry <= latest;
         if !good {
@@ -445,8 +452,8 @@ impl Relay {
         self.clear_block(id);
         let Some(conn) = self.conns.remove(id.0) else { return };
         self.timers.remove(&(conn.timer, Timer::Conn(id)));
-        let Phase::Joined(peer) = conn.phase else { return };
         self.stats.connections -= 1;
+        let Phase::Joined(peer) = conn.phase else { return };
         self.ids.retire(now, peer.id, &self.limits);
         for rendezvous in &peer.rejoining {
             self.forget_rejoin(rendezvous);

@@ -9,8 +9,8 @@
 //! | | a channel with the target, or all channels in use | `SourceAlreadyConnected` | | |
 //! | | a request to the target, or as many as allowed, waiting | `RequestOpen` | | |
 //! | | nobody has the ID | `TargetNotFound` | | |
-//! | | the target itself waits for the source | OPENED, crossing | OPENED, crossing | channel |
 //! | | all of the target's channels in use | `TargetAlreadyConnected` | | |
+//! | | the target itself waits for the source | OPENED, crossing | OPENED, crossing | channel |
 //! | | as many prompts at the target as allowed | `Throttled` | | |
 //! | | otherwise | `Requested` | INCOMING | waits |
 //! | ACCEPT | no such prompt | | `NotConnected` | |
@@ -36,15 +36,15 @@ use crate::wire::{Answer, CloseCode, OpenedBy, RelayFrame};
 pub(super) type RequestKey = Key;
 
 pub(super) struct Request {
-    source: ConnId,
+    pub(super) source: ConnId,
     /// The number the source knows it by.
-    number: u32,
+    pub(super) number: u32,
     /// The nonce of its CONNECT.
     nonce: [u8; 16],
-    target: ConnId,
+    pub(super) target: ConnId,
     /// The number the target knows it by.
-    prompt: u32,
-    deadline: Instant,
+    pub(super) prompt: u32,
+    pub(super) deadline: Instant,
 }
 
 impl Relay {
@@ -127,11 +127,13 @@ impl Relay {
         caller.asked.push(key);
         let source_id = caller.id;
         self.answer(source, number, Answer::Requested);
+        self.stats.count_answer(Answer::Incoming);
         self.transmit(target, RelayFrame::Incoming { request: prompt, source: source_id, nonce });
     }
 
     pub(super) fn accept(&mut self, from: ConnId, prompt: u32, nonce: [u8; 16]) {
         let Some(request) = self.find_prompt(from, prompt).and_then(|key| self.take_request(key)) else {
+            self.stats.count_answer(Answer::NotConnected);
             return self.ended(from, prompt, Answer::NotConnected);
         };
         let full = |peer: Option<&Peer>| peer.is_none_or(|peer| peer.channels.is_full());
@@ -181,6 +183,7 @@ impl Relay {
     pub(super) fn end_requests_of(&mut self, peer: &Peer) {
         for &key in &peer.asked {
             if let Some(request) = self.take_request(key) {
+                self.stats.count_answer(Answer::Left);
                 self.ended(request.target, request.prompt, Answer::Left);
             }
         }

@@ -7,33 +7,29 @@
 use super::{Relay, Timer};
 use crate::id::ConnId;
 use crate::time::Instant;
-use crate::wire::{CloseCode, RelayFrame};
+use crate::wire::RelayFrame;
 
 pub(super) struct Waiting {
-    conn: ConnId,
+    pub(super) conn: ConnId,
     role: u8,
-    deadline: Instant,
+    pub(super) deadline: Instant,
 }
 
 impl Relay {
     pub(super) fn rejoin(&mut self, now: Instant, from: ConnId, rendezvous: [u8; 16], role: u8) {
-        let Some(peer) = self.peer(from) else { return };
-        let (waits_here, full) =
-            (peer.rejoining.contains(&rendezvous), peer.rejoining.len() >= usize::from(peer.channels.max()));
-        if full && !waits_here {
-            return self.close(now, from, CloseCode::Violation);
-        }
         match self.waiting.get(&rendezvous) {
             Some(other) if other.role != role && other.conn != from => {
                 let other = other.conn;
-                let room = |conn| self.peer(conn).is_some_and(|peer| !peer.channels.is_full());
-                if room(from) && room(other) {
+                // Without room for a channel the other waits on, and a repeated REJOIN may find room.
+                if let Some((channel, other_channel)) = self.link(from, other) {
                     self.forget_rejoin(&rendezvous);
-                    self.attach(from, other, rendezvous);
+                    self.transmit(from, RelayFrame::Attached { rendezvous, channel });
+                    self.transmit(other, RelayFrame::Attached { rendezvous, channel: other_channel });
                 }
             }
             _ => {
                 self.forget_rejoin(&rendezvous);
+                self.make_room_to_wait(from);
                 let deadline = now + self.limits.rejoin_lifetime;
                 self.waiting.insert(rendezvous, Waiting { conn: from, role, deadline });
                 self.timers.insert((deadline, Timer::Rejoin(rendezvous)));
@@ -44,6 +40,16 @@ impl Relay {
         }
     }
 
+    /// A client waits at as many values as it may have channels. It cannot take a REJOIN back when it gives a channel up, so
+    /// the oldest one yields.
+    fn make_room_to_wait(&mut self, conn: ConnId) {
+        let Some(peer) = self.peer(conn) else { return };
+        let full = peer.rejoining.len() >= usize::from(peer.channels.max());
+        if let Some(&oldest) = peer.rejoining.first().filter(|_| full) {
+            self.forget_rejoin(&oldest);
+        }
+    }
+
     /// Removes whoever waits at this value.
     pub(super) fn forget_rejoin(&mut self, rendezvous: &[u8; 16]) {
         if let Some(waiting) = self.waiting.remove(rendezvous) {
@@ -51,13 +57,6 @@ impl Relay {
             if let Some(peer) = self.peer_mut(waiting.conn) {
                 peer.rejoining.retain(|value| value != rendezvous);
             }
-        }
-    }
-
-    fn attach(&mut self, a: ConnId, b: ConnId, rendezvous: [u8; 16]) {
-        if let Some((a_channel, b_channel)) = self.link(a, b) {
-            self.transmit(a, RelayFrame::Attached { rendezvous, channel: a_channel });
-            self.transmit(b, RelayFrame::Attached { rendezvous, channel: b_channel });
         }
     }
 }

@@ -18,7 +18,7 @@ pub struct RelayStats {
     pub bytes_forwarded: u64,
     /// FORWARD frames for a channel that was no longer there.
     pub frames_dropped: u64,
-    /// Answers given, by kind.
+    /// What became of requests, by answer. What both sides are told is counted once.
     pub answers: BTreeMap<Answer, u64>,
     /// Connections that this relay ended, by code.
     pub closed: BTreeMap<CloseCode, u64>,

@@ -112,6 +112,8 @@ impl fmt::Display for CloseCode {
     }
 }
 
+impl core::error::Error for CloseCode {}
+
 /// Why the relay ended a channel. The relay's word only: it never proves that the other side finished.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]

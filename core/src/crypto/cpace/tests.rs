@@ -88,13 +88,13 @@ fn every_value_of_the_draft() {
     let (ya, yb) = (*a.share(), *b.share());
     assert_eq!(hex(ya), draft::YA);
     assert_eq!(hex(yb), draft::YB);
-    assert_eq!(hex(&*scalar_mult_vfy(&scalar(draft::YA_SCALAR), &yb).unwrap()), draft::K);
-    assert_eq!(hex(&*scalar_mult_vfy(&scalar(draft::YB_SCALAR), &ya).unwrap()), draft::K);
+    assert_eq!(hex(*scalar_mult_vfy(&scalar(draft::YA_SCALAR), &yb).unwrap()), draft::K);
+    assert_eq!(hex(*scalar_mult_vfy(&scalar(draft::YB_SCALAR), &ya).unwrap()), draft::K);
 
     let a = a.finish(&yb, &unhex(draft::ADB)).unwrap();
     let b = b.finish(&ya, &unhex(draft::ADA)).unwrap();
     for output in [a, b] {
-        assert_eq!(hex(&*output.isk), draft::ISK_SY);
+        assert_eq!(hex(*output.isk), draft::ISK_SY);
         assert_eq!(hex(output.sid_output), draft::SID_OUTPUT_OC);
     }
 }
@@ -103,7 +103,7 @@ fn every_value_of_the_draft() {
 fn points_of_the_draft() {
     let s = scalar(draft::POINT_SCALAR);
     let result = scalar_mult_vfy(&s, &unhex_array(draft::POINT_VALID)).unwrap();
-    assert_eq!(hex(&*result), draft::POINT_RESULT);
+    assert_eq!(hex(*result), draft::POINT_RESULT);
     for point in draft::POINTS_INVALID {
         assert_eq!(scalar_mult_vfy(&s, &unhex_array(point)), Err(ShareError), "{point}");
     }

@@ -169,9 +169,9 @@ fn any_flipped_bit_gives_no_secured() {
         let (c, a) = honest();
         let (c_share, c_ad, mut a_share, mut a_ad) = (c.share(), c.ad(), a.share(), a.ad());
         if bit < 256 {
-            a_share[bit / 8] ^= 1 << (bit % 8)
+            a_share[bit / 8] ^= 1 << (bit % 8);
         } else {
-            a_ad[bit / 8 - 32] ^= 1 << (bit % 8)
+            a_ad[bit / 8 - 32] ^= 1 << (bit % 8);
         }
         let a = a.finish(&c_share, &c_ad).unwrap();
         let Ok(c) = c.finish(&a_share, &a_ad) else {
@@ -189,9 +189,9 @@ fn any_flipped_bit_gives_no_secured() {
         let (c, a) = cross(c, a);
         let (mut check, mut tag) = a.confirm();
         if bit < 128 {
-            check[bit / 8] ^= 1 << (bit % 8)
+            check[bit / 8] ^= 1 << (bit % 8);
         } else {
-            tag[bit / 8 - 16] ^= 1 << (bit % 8)
+            tag[bit / 8 - 16] ^= 1 << (bit % 8);
         }
         let verdict = c.judge(&check, &tag);
         match bit {

@@ -191,7 +191,7 @@ fn keys_are_drawn_whole() {
     let mut distinct = vec![];
     keys.iter().for_each(|key| {
         if !distinct.contains(&key) {
-            distinct.push(key)
+            distinct.push(key);
         }
     });
     assert_eq!(distinct.len(), keys.len());

@@ -1,0 +1,40 @@
+//! Two clients meet through a relay over byte pipes of this program's own, each frame behind its length.
+use bytes::{Buf, BufMut, BytesMut};
+use phantom_core::client::{Client, ClientConfig, Event, Input, Output};
+use phantom_core::relay::{Handled, Input as Came, Output as Do, Relay, RelayConfig, RelaySecret};
+use phantom_core::{crypto::EncryptionKey, time::Instant};
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let put = |pipe: &mut BytesMut, frame: &[u8]| pipe.put((frame.len() as u32).to_be_bytes().chain(frame));
+    let take = |pipe: &mut BytesMut| pipe.try_get_u32().ok().map(|len| pipe.split_to(len as usize));
+    let (mut up, mut down) = (<[BytesMut; 2]>::default(), <[BytesMut; 2]>::default());
+    let (clock, key) = (std::time::Instant::now(), Some(EncryptionKey::parse("ABCDE12345")?));
+    let now = || Instant::from_micros(clock.elapsed().as_micros() as u64);
+    let mut relay = Relay::new(RelayConfig::new(RelaySecret::new(0, rand::random()), 0), rand::random());
+    let new = |key| Client::new(ClientConfig { key, ..ClientConfig::default() }, rand::random());
+    let (mut clients, conns) = ([new(key.clone()), new(key)], [relay.open(now())?, relay.open(now())?]);
+    for i in [0, 1].into_iter().cycle() {
+        clients[i].handle(now(), Input::Timeout);
+        while let Some(output) = clients[i].poll_output() {
+            match output {
+                Output::Dial { .. } => clients[i].handle(now(), Input::Connected),
+                Output::Transmit(frame) => put(&mut up[i], &frame),
+                Output::Event(Event::Online { id, .. }) if i == 1 => drop(clients[0].connect(now(), id)?),
+                Output::Event(Event::Incoming { request, .. }) => clients[i].accept(now(), request)?,
+                Output::Event(Event::Secured { channel }) => drop(clients[i].send(now(), channel, "Hi")),
+                Output::Event(Event::Delivered { .. }) => return Ok(println!("{i}'s greeting arrived")),
+                _ => {}
+            }
+        }
+        if let Some(mut frame) = take(&mut up[i])
+            && let Handled::Forward(to) =
+                relay.handle(now(), Came::Frame { from: conns[i], frame: &mut frame })
+        {
+            put(&mut down[to.index()], &frame);
+        }
+        while let Some(Do::Transmit { to, frame }) = relay.poll_output() {
+            put(&mut down[to.index()], &frame);
+        }
+        take(&mut down[i]).into_iter().for_each(|frame| clients[i].handle(now(), Input::Received(frame)));
+    }
+    Ok(())
+}
