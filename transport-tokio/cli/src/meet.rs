@@ -92,7 +92,7 @@ impl Place {
     /// The relay is gone for good, or somebody seems to be guessing the key.
     pub(crate) async fn wait_for_guest(&self, client: &Client, command: &str) -> Result<Channel, Fault> {
         let mut id = client.id();
-        self.invite(client, command).await;
+        self.invite(client, command).await?;
         let mut online = true;
         loop {
             let request = tokio::select! {
@@ -110,7 +110,7 @@ impl Place {
                             }
                             if std::mem::replace(&mut id, now) != now {
                                 ui::note("The old invitation is void; this is the new one.");
-                                self.invite(client, command).await;
+                                self.invite(client, command).await?;
                             }
                         }
                         _ => {}
@@ -140,7 +140,9 @@ impl Place {
                 Ok(Err(Refused::Channel(error))) => {
                     ui::note(format_args!("{guest} did not get in: {error}. Still waiting."));
                 }
-                Ok(Err(Refused::Gone(_))) => ui::note(format_args!("{guest} is gone. Still waiting.")),
+                Ok(Err(Refused::Gone(error))) => {
+                    ui::note(format_args!("{guest} did not get in: {error}. Still waiting."));
+                }
                 Err(_elapsed) => {
                     ui::note(format_args!("{guest} showed no key in time and was sent away. Still waiting."));
                 }
@@ -148,10 +150,10 @@ impl Place {
         }
     }
 
-    async fn invite(&self, client: &Client, command: &str) {
+    async fn invite(&self, client: &Client, command: &str) -> Result<(), Fault> {
         let key = match &self.key {
             Some(key) => key.clone(),
-            None => client.encryption_key().await,
+            None => client.encryption_key().await.map_err(|_| relay_gone())?,
         };
         let invitation = Invitation { relay: self.relay.clone(), id: client.id(), key };
         let text = invitation.to_text();
@@ -160,6 +162,7 @@ impl Place {
         ui::note("On the other side, run:");
         ui::note(format_args!("  phantom {command} \"{}\"", *text));
         ui::note("Waiting for the other side. Ctrl-C ends it.");
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const KEY: &str = "0000-0000-0000-0000-0000-0000-00";
+const KEY: &str = "0000-0000-0000-0000-0000-0000-0000";
 
 /// A generated key with right check characters.
 fn generated(seed: u8) -> EncryptionKey {

@@ -13,7 +13,7 @@ mod sink;
 mod source;
 mod talk;
 
-pub(crate) use receiving::{File, receive};
+pub(crate) use receiving::receive;
 pub(crate) use sending::send;
 pub(crate) use sink::Target;
 pub(crate) use source::Source;

@@ -11,17 +11,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes on a busy machine.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Which stream a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
+pub(crate) enum Stream {
     Out,
     Err,
 }
 
 /// A running `phantom`. Dropped, it is killed.
-pub struct Phantom {
+pub(crate) struct Phantom {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<(Stream, String)>,
@@ -30,14 +30,14 @@ pub struct Phantom {
 }
 
 /// How it ended.
-pub struct Ended {
-    pub status: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 /// The command, in an environment that says nothing of relays and keys.
-pub fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phantom"));
     command.args(arguments);
     for name in ["PHANTOM_RELAY", "PHANTOM_RELAY_LISTEN", "PHANTOM_KEY"] {
@@ -47,17 +47,17 @@ pub fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Comman
 }
 
 impl Phantom {
-    pub fn start<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Self {
+    pub(crate) fn start<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Self {
         Self::spawn(command(arguments))
     }
 
-    pub fn start_in<I: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = I>) -> Self {
+    pub(crate) fn start_in<I: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = I>) -> Self {
         let mut command = command(arguments);
         command.current_dir(folder);
         Self::spawn(command)
     }
 
-    pub fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let name = format!("{:?}", command.get_args().next().unwrap_or_default());
         let mut child = command
             .stdin(Stdio::piped())
@@ -84,7 +84,7 @@ impl Phantom {
     }
 
     /// Waits for the next line on this stream that contains `part`.
-    pub fn line(&mut self, stream: Stream, part: &str) -> String {
+    pub(crate) fn line(&mut self, stream: Stream, part: &str) -> String {
         let until = Instant::now() + DEADLINE;
         loop {
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -103,30 +103,30 @@ impl Phantom {
     }
 
     /// Waits for the invitation.
-    pub fn invitation(&mut self) -> String {
+    pub(crate) fn invitation(&mut self) -> String {
         self.line(Stream::Out, "phantom://")
     }
 
     /// Types a line.
-    pub fn type_line(&mut self, line: &str) {
+    pub(crate) fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("its input is open");
         writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("it reads its input");
     }
 
     /// Ends its input.
-    pub fn end_input(&mut self) {
+    pub(crate) fn end_input(&mut self) {
         self.stdin = None;
     }
 
     /// Ctrl-C.
     #[cfg(unix)]
-    pub fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         let status = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
     }
 
     /// Waits for its end.
-    pub fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> Ended {
         let until = Instant::now() + DEADLINE;
         loop {
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -153,25 +153,25 @@ impl Drop for Phantom {
 impl Ended {
     /// It failed as documented, with a sentence and without a panic.
     #[track_caller]
-    pub fn failed(&self, status: i32, sentence: &str) {
+    pub(crate) fn failed(&self, status: i32, sentence: &str) {
         assert_eq!(self.status, Some(status), "{}", self.stderr);
         assert!(self.stderr.contains(sentence), "{sentence:?} is not in: {}", self.stderr);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
     }
 
     #[track_caller]
-    pub fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         assert_eq!(self.status, Some(0), "{}\n{}", self.stdout, self.stderr);
     }
 }
 
 /// Runs it to its end.
-pub fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ended {
+pub(crate) fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ended {
     Phantom::start(arguments).end()
 }
 
 /// A relay on a free port, and its URL.
-pub fn relay() -> (Phantom, String) {
+pub(crate) fn relay() -> (Phantom, String) {
     let mut relay = Phantom::start(["relay", "--listen", "127.0.0.1:0"]);
     let line = relay.line(Stream::Out, "ws://");
     let url = line.split_whitespace().find(|word| word.starts_with("ws://")).expect("it is a word");
@@ -180,7 +180,7 @@ pub fn relay() -> (Phantom, String) {
 }
 
 /// Bytes that do not repeat early.
-pub fn bytes(count: usize) -> Vec<u8> {
+pub(crate) fn bytes(count: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
         state ^= state << 13;
