@@ -115,7 +115,7 @@ impl Direction {
     }
 
     fn finish(&mut self) {
-        for _ in 0..100_000 {
+        for _ in 0..2_000 {
             self.again();
             self.poll(usize::MAX);
             self.deliver(usize::MAX);
