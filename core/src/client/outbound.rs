@@ -320,6 +320,11 @@ impl Outbound {
         self.packets_acked == queue.accepted()
     }
 
+    #[cfg(test)]
+    pub(super) fn age_key(&mut self, records: u64) {
+        self.key_records += records;
+    }
+
     /// Whether the end of the direction is confirmed.
     pub(super) fn fin_acked(&self) -> bool {
         matches!(self.fin, Fin::Sealed) && self.retained.is_empty()

@@ -67,7 +67,7 @@ struct Gap {
 }
 
 /// What is known of the way to the other side.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Way {
     /// The channel's first: the key agreement came over it.
     First,
@@ -267,8 +267,13 @@ impl Session {
             Some(_) => false,
         };
         if ask {
-            self.due.get_or_insert_default().retransmit = true;
+            self.ask_for_missing();
         }
+    }
+
+    /// Asks for an answer as well: if nothing is missing, it says so.
+    fn ask_for_missing(&mut self) {
+        self.due = Some(Flags { ask: true, retransmit: true });
     }
 
     /// The channel has been found again, over a way that must prove itself.
@@ -299,7 +304,7 @@ impl Session {
             }
             if now.since(gap.asked) >= RETRANSMIT_PAUSE {
                 gap.asked = now;
-                self.due.get_or_insert_default().retransmit = true;
+                self.ask_for_missing();
             }
         }
         if self.ask_at <= now {
@@ -459,3 +464,6 @@ impl Session {
         self.way != Way::Unproven
     }
 }
+
+#[cfg(test)]
+mod tests;
