@@ -6,6 +6,7 @@
 //! progress within [`HEALED_WITHIN`], and ends in good order with everything delivered.
 
 use std::fmt;
+use std::ops::AddAssign;
 
 use bytes::Bytes;
 use phantom_core::client::{ClientConfig, ClientLimits, End, Event};
@@ -122,6 +123,25 @@ pub struct Tally {
     pub ended: u64,
     /// A digest of the whole run.
     pub trace: [u8; 32],
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.dials += other.dials;
+        self.resumed += other.resumed;
+        self.delivered += other.delivered;
+        self.ended += other.ended;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { dials, resumed, delivered, ended, .. } = self;
+        write!(
+            f,
+            "{dials} links made, {resumed} times resumed, {delivered} packets delivered, {ended} ends by a verdict"
+        )
+    }
 }
 
 /// What did not hold.

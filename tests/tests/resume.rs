@@ -5,8 +5,10 @@
 use phantom_core::client::{ClientConfig, End, Event};
 use phantom_core::crypto::EncryptionKey;
 use phantom_core::crypto::exchange::{Secured, Verdict};
-use phantom_core::time::Duration;
+use phantom_core::relay;
+use phantom_core::time::{Duration, Instant};
 use phantom_core::wire::{ClientFrame, Ended};
+use phantom_tests::bare::Bare;
 use phantom_tests::hostile::kind;
 use phantom_tests::puppet::{Puppet, State, seal, share_payload};
 
@@ -615,6 +617,47 @@ fn a_stranger_at_the_rendezvous_is_a_nuisance_and_no_more() {
     puppet.ctrl(&mut session, &State { send_next: 1, ..State::FRESH }.encode());
     puppet.data(&mut session, &end("it was the right one"));
     assert_eq!(puppet.received, ["0", "it was the right one"]);
+}
+
+/// A client whose first socket died unnoticed, and who was given another ID, waits twice for its partner. It must not meet itself.
+#[test]
+fn a_client_does_not_meet_its_own_half_dead_socket() {
+    let mut bare = Bare::new();
+    let [(dead, _), (alive, _), (partner, _)] = [(); 3].map(|()| bare.register());
+    let value = [7; 16];
+    bare.say(dead, ClientFrame::Rejoin { rendezvous: value, role: 0 });
+    bare.say(alive, ClientFrame::Rejoin { rendezvous: value, role: 0 });
+    assert_eq!(bare.outputs(), []);
+    // Nor does one socket with both roles.
+    bare.say(alive, ClientFrame::Rejoin { rendezvous: [8; 16], role: 0 });
+    bare.say(alive, ClientFrame::Rejoin { rendezvous: [8; 16], role: 1 });
+    assert_eq!(bare.outputs(), []);
+    bare.say(partner, ClientFrame::Rejoin { rendezvous: value, role: 1 });
+    let found: Vec<_> = bare.outputs().into_iter().map(|(to, _)| to).collect();
+    assert_eq!(found.len(), 2);
+    assert!(found.contains(&alive) && found.contains(&partner), "the newer one is found");
+}
+
+/// The relay keeps a REJOIN for two minutes, and no more than the client's share of them.
+#[test]
+fn what_waits_at_the_relay_is_bounded() {
+    let mut bare = Bare::new();
+    let [(waiting, _), (partner, _), (greedy, _)] = [(); 3].map(|()| bare.register());
+    bare.say(waiting, ClientFrame::Rejoin { rendezvous: [7; 16], role: 0 });
+    for second in 1..=121 {
+        bare.now = Instant::ZERO + second * SECOND;
+        for conn in [waiting, partner, greedy] {
+            bare.say(conn, ClientFrame::Ping { token: 0 });
+        }
+        let _ = bare.relay.handle(bare.now, relay::Input::Timeout);
+    }
+    bare.outputs();
+    bare.say(partner, ClientFrame::Rejoin { rendezvous: [7; 16], role: 1 });
+    assert_eq!(bare.outputs(), [], "it had waited too long");
+    for value in 0..5 {
+        bare.say(greedy, ClientFrame::Rejoin { rendezvous: [value; 16], role: 0 });
+    }
+    assert_eq!(bare.outputs(), [(greedy, None)], "four channels, four values");
 }
 
 #[test]
