@@ -39,8 +39,20 @@ fn random(target: &Target, inputs: u32) {
                 *place = byte;
             }
         }
-        println!("random input {number}");
+        let _culprit = Culprit(&data);
         target.run(&data);
+    }
+}
+
+/// Prints the input that a target panicked on, to be put into a file.
+struct Culprit<'a>(&'a [u8]);
+
+impl Drop for Culprit<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+            println!("the input, for `xxd -r -p`: {hex}");
+        }
     }
 }
 
