@@ -390,14 +390,8 @@ impl Channel {
 
     pub(super) fn on_timeout(&mut self, cx: &mut Context<'_>) {
         let now = cx.now;
-        if let Attachment::Cut { patience_ends, .. } = self.attachment {
-            if patience_ends <= now {
-                let secured = matches!(self.stage, Stage::Secured { .. });
-                self.end(if secured { End::Truncated } else { End::Left(None) }, cx);
-                return self.settle(cx);
-            }
-            self.rejoin(cx);
-        }
+        self.lose_patience(cx);
+        self.rejoin(cx);
         let attached = matches!(self.attachment, Attachment::Attached { .. });
         match &mut self.stage {
             Stage::Agreeing { until, .. } if *until <= now => self.end(End::NeverSecured, cx),
@@ -410,7 +404,20 @@ impl Channel {
             }
             _ => {}
         }
+        // A clock that is told late may cut the channel only now, when patience, which began when the other side was last heard, is over
+        // already.
+        self.lose_patience(cx);
         self.settle(cx);
+    }
+
+    /// Ends a channel that was cut, if its time to be found again is over.
+    fn lose_patience(&mut self, cx: &mut Context<'_>) {
+        if let Attachment::Cut { patience_ends, .. } = self.attachment
+            && patience_ends <= cx.now
+        {
+            let secured = matches!(self.stage, Stage::Secured { .. });
+            self.end(if secured { End::Truncated } else { End::Left(None) }, cx);
+        }
     }
 
     pub(super) fn deadline(&self, online: bool) -> Option<(Instant, &'static str)> {
