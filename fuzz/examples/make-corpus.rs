@@ -145,7 +145,21 @@ fn bits() -> Vec<Vec<u8>> {
 /// Of the types in `packet.rs`, byte for byte.
 fn packets() -> Vec<Vec<u8>> {
     let shot = [0b0011_1000, 0b1100_0000, b'A', b'n', b'n', 0xff, 0b1000_0100, 0b0100_0000, b'B', b'o', 0x80];
+    let deep = |levels: u64| {
+        let mut out = BitWriter::new();
+        out.write_varint(7);
+        out.write_str("");
+        out.write_bits(0, 8).unwrap();
+        out.write_bool(true);
+        (0..levels).for_each(|_| out.write_varint(16));
+        out.write_varint(0);
+        (0..levels).for_each(|_| out.write_bits(9, 8).unwrap());
+        out.write_varint(0);
+        out.into_bytes().to_vec()
+    };
     vec![
+        deep(3),
+        deep(70),
         shot.to_vec(),
         vec![0b0001_0000],
         vec![0b0001_1000, 0],
@@ -162,10 +176,27 @@ fn texts() -> Vec<Vec<u8>> {
         phantom_core::crypto::EncryptionKey::generate(&mut phantom_core::rng::Rng::from_seed(&[1; 32]));
     let generated = generated.to_text().to_string();
     let typo = generated.replacen(&generated[..1], if generated.starts_with('0') { "1" } else { "0" }, 1);
+    // The last character of the key has two spare bits, and this key's are zero.
+    let last = 31;
+    let mut spare = generated.clone();
+    let next = char::from(generated.as_bytes()[last] + 1).to_string();
+    spare.replace_range(last..=last, &next);
     let lower = generated.to_lowercase().replace('-', "");
     let long = "x".repeat(1020);
-    let texts =
-        [&generated, &typo, &lower, &long, "ABCDE12345", " AF83X1\n", "", " \t", "ключ", "AF-3X1", "----"];
+    let texts = [
+        &generated,
+        &typo,
+        &spare,
+        &lower,
+        &long,
+        "ABCDE12345",
+        " AF83X1\n",
+        "",
+        " \t",
+        "ключ",
+        "AF-3X1",
+        "----",
+    ];
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 
@@ -186,6 +217,11 @@ fn relay_stories() -> Vec<Vec<u8>> {
         story(&[&[0, 2, 0, 1, 0, 0, 2, 1, 0, 3], &[19, 11, 3, 18, 0, 0, 0, 9]]),
         story(&[&two, &[1, 9, 1, 9], &ask, &[4, 2, 1, 0], &[4, 3, 1, 0], &[16, 1, 1], &[12, 0, 0, 0, 0, 5]]),
         story(&[&met, &[13, 0, 0, 0], &[13, 0, 0, 1], &[15, 1, 2, 0x20, 0]]),
+        story(&[
+            &[1, 9, 1, 9, 1, 9, 1, 9, 1, 9],
+            &[4, 1, 0, 0, 4, 2, 0, 0, 4, 3, 0, 0, 4, 4, 0, 0],
+            &[4, 1, 2, 0, 4, 1, 3, 0],
+        ]),
         story(&[&[1, 0], &[19, 72, 4], &[19, 0, 0], &[19, 9, 5]]),
         story(&[&[1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0], &[16, 2, 1, 1, 0]]),
     ]

@@ -22,17 +22,23 @@ const STEPS_MAX: usize = 300;
 /// Handshakes take most of the time; an input has no more of them than this many steps that may lead to one.
 const KEYS_MAX: usize = 40;
 
+const KEYS: u8 = 3;
+
 /// The keys of the users; a wrong one is as good as any other.
 fn key(number: u8) -> EncryptionKey {
-    let text = ["ABCDE12345", "another one", "4T2V and so on"][usize::from(number) % 3];
+    let text = ["ABCDE12345", "another one", "4T2V and so on"][usize::from(number)];
     EncryptionKey::parse(text).expect("a passphrase")
 }
 
 /// Lets `data` tell the story of two clients.
 pub fn client_inputs(data: &[u8]) {
     let mut feed = Feed::new(data);
-    let keys = [feed.byte() & 3, feed.byte() & 3].map(|choice| (choice < 3).then(|| key(choice)));
-    let mut world = World::new(keys);
+    let choices = [feed.byte() & 3, feed.byte() & 3];
+    let mut world = World::new(choices.map(|choice| (choice < KEYS).then(|| key(choice))));
+    for (side, choice) in choices.into_iter().enumerate() {
+        // Without a key the client makes one of its own.
+        world.sides[side].log.keys.insert(if choice < KEYS { choice } else { KEYS + side as u8 });
+    }
     let mut story = Story { world: &mut world, keys_left: KEYS_MAX };
     for _ in 0..STEPS_MAX {
         if feed.is_empty() {
@@ -130,8 +136,17 @@ impl Story<'_> {
                 }
             }
             (10, _, Some(request)) => self.world.accept(side, request),
-            (11, Some(channel), _) => drop(actor.client.set_channel_key(now, channel, key(feed.byte()))),
-            (12, _, _) => actor.client.set_encryption_key(now, key(feed.byte())),
+            (11, Some(channel), _) => {
+                let number = feed.byte() % KEYS;
+                if actor.client.set_channel_key(now, channel, key(number)).is_ok() {
+                    actor.log.keys.insert(number);
+                }
+            }
+            (12, _, _) => {
+                let number = feed.byte() % KEYS;
+                actor.client.set_encryption_key(now, key(number));
+                actor.log.keys.insert(number);
+            }
             (13, Some(channel), _) => drop(actor.client.unlock(now, channel)),
             _ => drop(actor.client.encryption_key(now)),
         }

@@ -14,6 +14,9 @@ pub fn frame(data: &[u8]) {
         }
     }
     assert!(client.is_err() || relay.is_err(), "a kind belongs to one direction");
+    if let Ok(ClientFrame::Rejoin { role, .. }) = ClientFrame::decode(data) {
+        assert!(role <= 1, "a channel has two roles");
+    }
     if client.is_ok() || relay.is_ok() {
         assert!(data.len() <= CONTROL_MAX);
         shorter_and_longer(data);

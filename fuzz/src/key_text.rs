@@ -27,6 +27,7 @@ fn key(text: &str) {
             if key.is_generated() {
                 let lower = EncryptionKey::parse(&shown.to_lowercase().replace('-', " "));
                 assert!(lower.is_ok_and(|lower| lower.same_as(&key)), "case and hyphens do not matter");
+                assert_eq!(digits(trimmed), digits(&shown), "one key, one text");
             } else {
                 assert_eq!(*shown, trimmed, "a passphrase is taken as it is");
             }
@@ -42,4 +43,15 @@ fn key(text: &str) {
         }
         Err(error) => panic!("an error this target does not know: {error}"),
     }
+}
+
+/// The characters of a generated key, each in its one form.
+fn digits(text: &str) -> String {
+    let characters = text.chars().filter(|c| !c.is_ascii_whitespace() && *c != '-');
+    let one_form = characters.map(|c| match c.to_ascii_uppercase() {
+        'O' => '0',
+        'I' | 'L' => '1',
+        other => other,
+    });
+    one_form.collect()
 }

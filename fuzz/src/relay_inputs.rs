@@ -189,12 +189,7 @@ impl World {
     fn reclaim(&mut self, end: ConnId, feed: &mut Feed<'_>) -> Option<ClientFrame> {
         let holder = feed.pick(&self.ends)?;
         let Welcome { id, owner, kid, expiry, token_key, .. } = self.known.get(&holder)?.welcome?;
-        let mut mac = [0; 16];
-        let hash = blake3::Hasher::new_keyed(&token_key)
-            .update(b"reclaim")
-            .update(&self.known.get(&end)?.challenge)
-            .finalize();
-        mac.copy_from_slice(&hash.as_bytes()[..16]);
+        let mac = proof(&token_key, &self.known.get(&end)?.challenge);
         let mut claim = ClientFrame::Reclaim { version: VERSION, channels: 3, kid, id, owner, expiry, mac };
         if let ClientFrame::Reclaim { kid, id, owner, expiry, mac, .. } = &mut claim {
             match feed.byte() {
@@ -207,6 +202,16 @@ impl World {
             }
         }
         Some(claim)
+    }
+
+    /// Whether a claim is of what somebody was given, with its token, for this connection.
+    fn is_proven(&self, from: ConnId, claim: &ClientFrame) -> bool {
+        let &ClientFrame::Reclaim { kid, id, owner, expiry, mac, .. } = claim else { return false };
+        let Some(Known { challenge, .. }) = self.known.get(&from) else { return false };
+        self.known.values().filter_map(|known| known.welcome.as_ref()).any(|given| {
+            (given.kid, given.id, given.owner, given.expiry) == (kid, id, owner, expiry)
+                && proof(&given.token_key, challenge) == mac
+        })
     }
 
     fn some_id(&self, feed: &mut Feed<'_>) -> Option<PeerId> {
@@ -242,6 +247,9 @@ impl World {
     fn raw(&mut self, from: ConnId, frame: &mut [u8]) {
         let decoded = self.unique(frame);
         let before = frame.to_vec();
+        if decoded.as_ref().is_some_and(|claim| self.is_proven(from, claim)) {
+            self.model.proven();
+        }
         let expected = self.model.frame(from, frame, decoded.as_ref());
         if let (Some(ClientFrame::Connect { request, .. }), Some(known)) =
             (decoded, self.known.get_mut(&from))
@@ -259,6 +267,7 @@ impl World {
             (handled, expected) => panic!("{handled:?} where {expected:?} was due"),
         }
         self.settle();
+        self.model.handled();
     }
 
     /// Nonces are what the model recognises requests by: each is used once, also in frames of any making.
@@ -332,4 +341,12 @@ impl World {
         assert_eq!(self.relay.poll_timeout(), None, "nobody is here, and somebody is waited for");
         assert_eq!((self.relay.connections(), self.model.connections()), (0, 0));
     }
+}
+
+/// What RECLAIM proves itself with.
+fn proof(token_key: &[u8; 32], challenge: &[u8; 16]) -> [u8; 16] {
+    let mut mac = [0; 16];
+    let hash = blake3::Hasher::new_keyed(token_key).update(b"reclaim").update(challenge).finalize();
+    mac.copy_from_slice(&hash.as_bytes()[..16]);
+    mac
 }

@@ -11,6 +11,8 @@ pub(super) struct Log {
     pub(super) requests: Vec<RequestId>,
     /// Whom the user asked or accepted.
     pub(super) agreed: BTreeSet<PeerId>,
+    /// Every key the user has ever set or read.
+    pub(super) keys: BTreeSet<u8>,
     /// Who asked the user, by request.
     pub(super) prompts: BTreeMap<RequestId, PeerId>,
 }
@@ -114,6 +116,8 @@ pub(super) fn received(own: &mut Log, other: &Log, other_side: usize, id: Channe
 
 /// What both sides know together.
 pub(super) fn consistent(own: &Log, other: &Log) {
+    let secured = own.channels.values().any(|channel| channel.secured.is_some());
+    assert!(!secured || !own.keys.is_disjoint(&other.keys), "secured with two different keys");
     for channel in own.channels.values() {
         let Some((_, sender)) = other.counterpart(channel.secured) else { continue };
         // A channel closes when all that came has been taken.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use phantom_core::id::{ConnId, PeerId};
 use phantom_core::relay::{Output, Relay};
-use phantom_core::wire::{ClientFrame, Ended, FRAME_MAX, ForwardHeader, OpenedBy, RelayFrame};
+use phantom_core::wire::{Answer, ClientFrame, Ended, FRAME_MAX, ForwardHeader, OpenedBy, RelayFrame};
 
 use super::{Known, REQUESTS_IN_MAX, REQUESTS_OUT_MAX};
 
@@ -29,6 +29,10 @@ pub(super) struct Model {
     asked: BTreeSet<(ConnId, u32)>,
     shown: BTreeMap<(ConnId, u32), [u8; 16]>,
     blocked: BTreeSet<ConnId>,
+    /// The CONNECT that is being handled.
+    calling: Option<(ConnId, PeerId)>,
+    /// Whether the frame that is being handled is a claim with its proof.
+    proven: bool,
 }
 
 /// What ties the two announcements of one channel together.
@@ -71,6 +75,10 @@ impl Model {
 
     /// A frame is about to be handled: what must follow.
     pub(super) fn frame(&mut self, from: ConnId, frame: &[u8], decoded: Option<&ClientFrame>) -> Forwarding {
+        self.calling = match decoded {
+            Some(ClientFrame::Connect { target, .. }) => Some((from, *target)),
+            _ => None,
+        };
         if !self.members.get(&from).is_some_and(Option::is_some) {
             return Forwarding::No;
         }
@@ -100,6 +108,17 @@ impl Model {
             Some(&(to, number)) => Forwarding::To(to, number),
             None => Forwarding::No,
         }
+    }
+
+    /// The frame that comes next claims an ID, and may.
+    pub(super) fn proven(&mut self) {
+        self.proven = true;
+    }
+
+    /// What the frame led to has been told.
+    pub(super) fn handled(&mut self) {
+        self.calling = None;
+        self.proven = false;
     }
 
     /// A connection is gone, by whoever's wish.
@@ -149,12 +168,15 @@ impl Model {
                 let others = self.members.iter().filter(|&(&conn, _)| conn != to);
                 assert!(others.into_iter().all(|(_, &id)| id != Some(welcome.id)), "one ID, one holder");
                 self.members.insert(to, Some(welcome.id));
+                assert!(id.is_some() || !welcome.reclaimed || self.proven, "reclaimed without proof");
                 known.welcome = Some(welcome);
             }
             RelayFrame::Answer { request, answer } if answer.is_interim() => {
+                self.is_true(to, answer);
                 assert!(self.asked.insert((to, request)), "one request, one answer that it waits");
             }
-            RelayFrame::Answer { request, .. } => {
+            RelayFrame::Answer { request, answer } => {
+                self.is_true(to, answer);
                 self.asked.remove(&(to, request));
             }
             RelayFrame::Incoming { request, source, nonce } => {
@@ -202,6 +224,26 @@ impl Model {
             }
             RelayFrame::Pong { .. } | RelayFrame::Drain { .. } => {}
         }
+    }
+
+    /// An answer given at once to a CONNECT must be true.
+    fn is_true(&self, to: ConnId, answer: Answer) {
+        let Some((_, id)) = self.calling.filter(|&(source, _)| source == to) else { return };
+        let target = self.members.iter().find(|&(_, &held)| held == Some(id)).map(|(&conn, _)| conn);
+        let asked = self.asked.iter().filter(|&&(source, _)| source == to).count();
+        let shown = self.shown.keys().filter(|&&(called, _)| Some(called) == target).count();
+        let channels = |conn| self.links.keys().filter(|&&(holder, _)| Some(holder) == conn).count();
+        let holds = match answer {
+            Answer::OwnId => target == Some(to),
+            Answer::TargetNotFound => target.is_none(),
+            Answer::Requested => target.is_some() && target != Some(to),
+            Answer::RequestOpen => asked > 0,
+            Answer::Throttled => shown == REQUESTS_IN_MAX,
+            Answer::SourceAlreadyConnected => channels(Some(to)) > 0,
+            Answer::TargetAlreadyConnected => channels(target) > 0,
+            _ => false,
+        };
+        assert!(holds, "{answer:?} is not true");
     }
 
     /// A channel is announced to one end, then to the other.
