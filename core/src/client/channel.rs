@@ -487,6 +487,10 @@ impl Channel {
     }
 
     fn end(&mut self, end: End, cx: &mut Context<'_>) {
+        // The first end is the true one; what has arrived before it can still be taken.
+        if matches!(self.stage, Stage::Ended { .. }) {
+            return;
+        }
         if let Attachment::Attached { number } = self.attachment {
             cx.control(&ClientFrame::Close { channel: number });
         }
