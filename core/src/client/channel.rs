@@ -441,6 +441,9 @@ impl Channel {
             }
             _ => {}
         }
+        // A clock that is told late may cut the channel only now, when patience, which began when the other side was last heard, is over
+        // already.
+        self.lose_patience(cx);
         self.settle(cx);
     }
 
@@ -514,6 +517,10 @@ impl Channel {
     }
 
     fn end(&mut self, end: End, cx: &mut Context<'_>) {
+        // The first end is the true one; what has arrived before it can still be taken.
+        if matches!(self.stage, Stage::Ended { .. }) {
+            return;
+        }
         if let Attachment::Attached { number, .. } = self.attachment {
             cx.control(&ClientFrame::Close { channel: number });
         }
