@@ -441,9 +441,6 @@ impl Channel {
             }
             _ => {}
         }
-        // A clock that is told late may cut the channel only now, when patience, which began when the other side was last heard, is over
-        // already.
-        self.lose_patience(cx);
         self.settle(cx);
     }
 
