@@ -222,7 +222,7 @@ impl World {
     fn drain_relay(&mut self) {
         while let Some(output) = self.relay.poll_output() {
             match output {
-                relay::Output::Transmit { to, frame } => {
+                relay::Output::Transmit { to, frame, .. } => {
                     self.towards_client(to, &Bytes::copy_from_slice(&frame))
                 }
                 relay::Output::Close { conn, code } => {

@@ -141,7 +141,7 @@ impl Model {
 
     pub(super) fn output(&mut self, output: &Output, known: &mut BTreeMap<ConnId, Known>) {
         match output {
-            Output::Transmit { to, frame } => {
+            Output::Transmit { to, frame, .. } => {
                 assert!(self.is_open(*to), "said to a connection that is gone");
                 let frame = RelayFrame::decode(frame).expect("the relay's own frames are well formed");
                 let known = known.get_mut(to).expect("known since it was opened");
