@@ -62,14 +62,26 @@ fn id() -> PeerId {
 fn client_frames() -> [(&'static str, Value, ClientFrame); 9] {
     let (id, nonce, owner) = (id(), NONCE, OWNER);
     [
-        ("REGISTER", json!({ "version": 1, "channels": 4 }), ClientFrame::Register { version: 1, channels: 4 }),
+        (
+            "REGISTER",
+            json!({ "version": 1, "channels": 4 }),
+            ClientFrame::Register { version: 1, channels: 4 },
+        ),
         (
             "RECLAIM",
             json!({
                 "version": 1, "channels": 4, "kid": 7, "id": id.to_string(), "owner": hex(owner), "expiry": EXPIRY,
                 "mac": hex(OTHER_NONCE),
             }),
-            ClientFrame::Reclaim { version: 1, channels: 4, kid: 7, id, owner, expiry: EXPIRY, mac: OTHER_NONCE },
+            ClientFrame::Reclaim {
+                version: 1,
+                channels: 4,
+                kid: 7,
+                id,
+                owner,
+                expiry: EXPIRY,
+                mac: OTHER_NONCE,
+            },
         ),
         (
             "CONNECT",
@@ -167,7 +179,8 @@ fn forward() -> Value {
 
 /// Each frame with a byte too few and one too many, and the others as they are: the code that ends the connection for it.
 fn refused(good: &[Vec<u8>], bad: &[&str], judge: fn(&[u8]) -> CloseCode) -> Vec<Value> {
-    let lengths = good.iter().flat_map(|frame| [frame[..frame.len() - 1].to_vec(), [frame, &[0][..]].concat()]);
+    let lengths =
+        good.iter().flat_map(|frame| [frame[..frame.len() - 1].to_vec(), [frame, &[0][..]].concat()]);
     let others = bad.iter().map(|text| super::unhex(text));
     lengths
         .chain(others)

@@ -28,13 +28,23 @@ fn streams() -> Vec<Value> {
     let rows = [
         json!([]),
         json!([["bit", true]]),
-        json!([["unsigned", 3, "5"], ["unsigned", 0, "0"], ["unsigned", 64, "18446744073709551615"], ["bit", false]]),
+        json!([
+            ["unsigned", 3, "5"],
+            ["unsigned", 0, "0"],
+            ["unsigned", 64, "18446744073709551615"],
+            ["bit", false]
+        ]),
         json!([["varint", "0"]]),
         json!([["varint", "15"]]),
         json!([["varint", "16"]]),
         json!([["varint", "300"], ["bit", true]]),
         json!([["varint", "18446744073709551615"]]),
-        json!([["signed varint", "0"], ["signed varint", "-1"], ["signed varint", "1"], ["signed varint", "-8"]]),
+        json!([
+            ["signed varint", "0"],
+            ["signed varint", "-1"],
+            ["signed varint", "1"],
+            ["signed varint", "-8"]
+        ]),
         json!([["signed varint", "-9223372036854775808"]]),
         json!([["signed varint", "9223372036854775807"]]),
         json!([["bit", true], ["float32", "3fc00000"], ["float64", "c000000000000000"]]),
@@ -252,7 +262,10 @@ fn packets() -> Vec<Value> {
         packet("ID 1: string", Message("Приветик!!!".into())),
         packet("ID 300: boolean", Flag(true)),
         packet("ID 4, first version: level of 3 bits", first::Player { level: 5 }),
-        packet("ID 4, second version: and a boolean, false by default", second::Player { level: 5, alive: true }),
+        packet(
+            "ID 4, second version: and a boolean, false by default",
+            second::Player { level: 5, alive: true },
+        ),
     ];
     let players = vec![first::Player { level: 1 }, first::Player { level: 7 }];
     list.push(packet(

@@ -77,7 +77,8 @@ struct Play {
 
 impl Play {
     fn perform() -> (Vec<Sent>, [PeerId; 2]) {
-        let config = || ClientConfig { key: Some(EncryptionKey::parse(KEY).unwrap()), ..ClientConfig::default() };
+        let config =
+            || ClientConfig { key: Some(EncryptionKey::parse(KEY).unwrap()), ..ClientConfig::default() };
         let mut play = Self {
             now: Instant::ZERO,
             relay: Relay::new(RelayConfig::new(RelaySecret::new(KID, RELAY_SECRET), UNIX_ORIGIN), SEED_RELAY),
@@ -208,7 +209,12 @@ impl Play {
                 }
                 client::Output::Transmit(frame) => {
                     let frame = frame.to_vec();
-                    self.on_the_way.push_back(Sent { scene: self.scene, from: Some(client), to: None, frame });
+                    self.on_the_way.push_back(Sent {
+                        scene: self.scene,
+                        from: Some(client),
+                        to: None,
+                        frame,
+                    });
                 }
                 client::Output::Event(event) => events.push((client, event)),
                 client::Output::HangUp(code) => panic!("{code}"),
@@ -355,12 +361,17 @@ impl Secrets {
             assert!(said(&[hex([2, 0, 1]), hex(&self.check), hex(self.tags[i])].concat()), "CONFIRM");
             assert!(said(&format!("08{}{i:02x}", self.rendezvous())), "REJOIN");
         }
-        let welcomes: Vec<_> = frames.iter().filter(|frame| frame.starts_with("82")).map(|f| unhex(f)).collect();
+        let welcomes: Vec<_> =
+            frames.iter().filter(|frame| frame.starts_with("82")).map(|f| unhex(f)).collect();
         for welcome in &welcomes {
-            assert_eq!(hex(&welcome[25..57]), hex(token_key(&welcome[1..7], &welcome[8..16], &welcome[17..25])));
+            assert_eq!(
+                hex(&welcome[25..57]),
+                hex(token_key(&welcome[1..7], &welcome[8..16], &welcome[17..25]))
+            );
         }
         // The last HELLO was answered with a RECLAIM of what the connector's WELCOME said.
-        let challenge = frames.iter().rfind(|frame| frame.starts_with("81")).map(|hello| unhex(&hello[4..36]));
+        let challenge =
+            frames.iter().rfind(|frame| frame.starts_with("81")).map(|hello| unhex(&hello[4..36]));
         let reclaim = frames.iter().find(|frame| frame.starts_with("02")).map(|frame| unhex(frame));
         let (challenge, reclaim) = (challenge.unwrap(), reclaim.unwrap());
         let token = token_key(&reclaim[4..10], &reclaim[10..18], &reclaim[18..26]);
@@ -402,7 +413,8 @@ fn open(chain: &[u8; 32], record: &[u8]) -> Vec<u8> {
 }
 
 fn frame_name(kind: u8) -> &'static str {
-    let client = ["REGISTER", "RECLAIM", "CONNECT", "ACCEPT", "CANCEL", "WITHDRAW", "CLOSE", "REJOIN", "PING"];
+    let client =
+        ["REGISTER", "RECLAIM", "CONNECT", "ACCEPT", "CANCEL", "WITHDRAW", "CLOSE", "REJOIN", "PING"];
     let relay =
         ["HELLO", "WELCOME", "ANSWER", "INCOMING", "ENDED", "OPENED", "CLOSED", "ATTACHED", "PONG", "DRAIN"];
     if kind < 0x80 { client[usize::from(kind) - 1] } else { relay[usize::from(kind) - 0x81] }
