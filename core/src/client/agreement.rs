@@ -10,7 +10,7 @@
 //! | `Shared` (our share is out) | another key: open the next: `Shared` | `Confirmed` | drop this, answer | | |
 //! | `Confirmed` (our CONFIRM is out) | waits for the verdict | | drop this, answer | verdict: secured, or `Failed` | report silence, once |
 //! | `Failed` | open the next: `Shared` | | answer | | |
-//! | `Locked` (no guesses left) | open the next: `Shared` | | keep it | | |
+//! | `Locked` (no guesses left) | answer the share kept, or open the next | | keep it | | |
 //!
 //! What is not in the table is ignored. A side that has sent CONFIRM never leaves the run by its own act: the other side may be
 //! secured already. A SHARE of the next run proves that it is not, so following it is always right.
