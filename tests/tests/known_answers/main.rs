@@ -9,6 +9,8 @@
 //! rewrites the files and **fails** nevertheless, so that nobody rewrites them unawares: look at the difference, carry it over into
 //! `PROTOCOL.md`, then run the tests again without the variable. The cryptography has a file and tests of its own in `core`.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails is meant to panic")]
+
 mod frames;
 mod packets;
 mod session;
