@@ -188,7 +188,7 @@ impl Play {
     fn drain_relay(&mut self) {
         while let Some(output) = self.relay.poll_output() {
             match output {
-                relay::Output::Transmit { to, frame } => self.send_to(to, frame.to_vec()),
+                relay::Output::Transmit { to, frame, .. } => self.send_to(to, frame.to_vec()),
                 other => panic!("{other:?}"),
             }
         }
