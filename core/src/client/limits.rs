@@ -24,7 +24,7 @@ pub struct ClientLimits {
     pub dial_timeout: Duration,
     /// How long the relay may take to greet and to give an ID.
     pub join_timeout: Duration,
-    /// Silence after which the relay is pinged, and the time it then has to answer.
+    /// The time between pings, whatever else is sent, and the time in which the relay must then be heard.
     pub ping_interval: Duration,
     /// The first pause before dialling again; each further one is twice as long.
     pub redial_min: Duration,
