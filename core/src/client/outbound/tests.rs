@@ -223,6 +223,8 @@ fn the_split_between_two_packets_is_exact() {
         assert!(direction.push(100));
         assert!(direction.push(room - 101 - 2 + extra));
         assert_eq!(direction.poll(9), records);
+        let alone = FORWARD_HEADER + HEADER + 1 + 100 + TAG;
+        assert_eq!(direction.flying[0].len() == alone, records == 2, "no record of many for one");
         direction.finish();
     }
     for (len, records) in [(room, 1), (room + 1, 2)] {
