@@ -1,2 +1,61 @@
-//! The program `phantom`.
-fn main() {}
+//! The program `phantom`: two people meet, talk and pass files through a relay that cannot read them.
+//!
+//! Each command is a module; what several of them share is in `meet` (finding the other side) and `transfer` (one file over one
+//! channel). A command returns a [`Fault`](fault::Fault), which is one sentence and an exit status; nothing else ends the program.
+#![forbid(unsafe_code)]
+
+mod address;
+mod arguments;
+mod chat;
+mod demo;
+mod fault;
+mod input;
+mod interrupt;
+mod invitation;
+mod meet;
+mod progress;
+mod receive;
+mod relay;
+mod send;
+mod transfer;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use fault::{Fault, Status};
+use interrupt::Interrupt;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => {
+            let result = runtime.block_on(run(&arguments.command));
+            // A thread that waits for a key to be pressed or a disk to answer is nothing to wait for.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(Fault::new(Status::Other, format!("the system gives no threads: {error}"))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            ui::note(format_args!("phantom: {fault}"));
+            fault.exit_code()
+        }
+    }
+}
+
+async fn run(command: &Command) -> Result<(), Fault> {
+    let mut interrupt = Interrupt::listen()
+        .map_err(|error| Fault::new(Status::Other, format!("the system does not tell of signals: {error}")))?;
+    match command {
+        Command::Demo(arguments) => demo::run(arguments, &mut interrupt).await,
+        Command::Chat(arguments) => chat::run(arguments, &mut interrupt).await,
+        Command::Send(arguments) => send::run(arguments, &mut interrupt).await,
+        Command::Receive(arguments) => receive::run(arguments, &mut interrupt).await,
+        Command::Relay(arguments) => relay::run(arguments, &mut interrupt).await,
+    }
+}

@@ -1,0 +1,176 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand};
+use zeroize::Zeroizing;
+
+use crate::fault::TABLE;
+
+const EXAMPLES: &str = "\
+Examples:
+  phantom demo
+      See it work, all on this machine.
+  phantom relay
+      In one terminal: the place to meet.
+  phantom send notes.pdf
+      In a second one: prints an invitation.
+  phantom receive INVITATION
+      In a third one: takes the file.";
+
+/// Two programs meet through a relay that cannot read what they say.
+#[derive(Parser)]
+#[command(name = "phantom", version, after_help = format!("{EXAMPLES}\n\n{TABLE}"))]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Demo(DemoArguments),
+    Chat(ChatArguments),
+    Send(SendArguments),
+    Receive(ReceiveArguments),
+    Relay(RelayArguments),
+}
+
+/// Show everything at work: a relay, two clients, a greeting and a file
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  phantom demo
+  phantom demo holiday.mp4
+  phantom demo --wrong-key
+
+{TABLE}"))]
+pub(crate) struct DemoArguments {
+    /// The file to pass; without it, this program itself
+    pub(crate) file: Option<PathBuf>,
+
+    /// Give the second client another key, to see what happens then
+    #[arg(long)]
+    pub(crate) wrong_key: bool,
+}
+
+/// Talk with somebody, line by line
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  phantom chat
+      Prints an invitation and waits.
+  phantom chat INVITATION
+      Goes to the one who waits.
+  phantom chat --relay wss://relay.example.org
+
+The end of input (Ctrl-D) ends the chat.
+
+{TABLE}"))]
+pub(crate) struct ChatArguments {
+    /// What the other side printed, or - to read it from the first line of standard input; without it, invite somebody
+    pub(crate) invitation: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) invite: InviteArguments,
+}
+
+/// Send a file to somebody
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  phantom send notes.pdf
+      Prints the invitation for the other side.
+  phantom send notes.pdf --relay wss://relay.example.org
+  PHANTOM_KEY='blue elephants' phantom send notes.pdf
+      With a key of your own.
+
+The invitation is the first line of standard output. Whoever has it can take the file: give it to nobody else.
+
+{TABLE}"))]
+pub(crate) struct SendArguments {
+    /// The file
+    pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) invite: InviteArguments,
+}
+
+/// Receive a file that somebody sends
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  phantom receive \"phantom://127.0.0.1:7777/AF83X1#KEY\"
+      Into the current folder.
+  phantom receive INVITATION --output ~/Downloads
+  phantom receive - < invitation.txt
+      Other users of this machine cannot see it.
+
+{TABLE}"))]
+pub(crate) struct ReceiveArguments {
+    /// What the other side printed, or - to read it from standard input
+    pub(crate) invitation: String,
+
+    /// A folder that exists, or a name for the file; without it, the current folder
+    #[arg(short, long, value_name = "DIR_OR_FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Overwrite a file that exists
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+/// Run a relay until Ctrl-C
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  phantom relay
+      For this machine only.
+  phantom relay --listen 0.0.0.0:7777
+      For everybody who can reach this machine.
+  phantom relay --listen 127.0.0.1:0
+      On a free port.
+
+{TABLE}"))]
+pub(crate) struct RelayArguments {
+    /// Where to listen, as host:port
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "PHANTOM_RELAY_LISTEN",
+        default_value = "127.0.0.1:7777",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    pub(crate) listen: String,
+}
+
+/// Where and how to wait for the other side.
+#[derive(Args)]
+pub(crate) struct InviteArguments {
+    /// The relay to meet at [default: ws://127.0.0.1:7777]
+    #[arg(long, value_name = "URL", env = "PHANTOM_RELAY", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) relay: Option<String>,
+
+    /// The key or passphrase to use; without it, a random one is made. Other users of this machine can see arguments, but not the
+    /// environment
+    #[arg(long, value_name = "KEY", env = "PHANTOM_KEY", hide_env_values = true, value_parser = secret)]
+    pub(crate) key: Option<Zeroizing<String>>,
+}
+
+/// Takes any text: what is wrong with it is said later, without repeating it.
+#[expect(clippy::unnecessary_wraps, reason = "the form that clap calls")]
+fn secret(text: &str) -> Result<Zeroizing<String>, std::convert::Infallible> {
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,159 @@
+//! `phantom demo`: a relay, two clients, a greeting and a file, all in this program and all over real sockets.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use phantom_core::packet::Packet;
+use phantom_mio::RelayServer;
+use phantom_tokio::{Channel, ChannelError, Client, EncryptionKey};
+
+use crate::arguments::DemoArguments;
+use crate::fault::{Fault, Status};
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use crate::transfer::{self, Source, Target};
+use crate::ui;
+
+const GREETING: &str = "Приветик!!!";
+const KEY: &str = "ABCDE12345";
+const OTHER_KEY: &str = "ABCDE12346";
+
+/// What the two say to each other.
+#[derive(Packet)]
+#[packet(id = 1)]
+struct Message {
+    text: String,
+}
+
+/// One of the two sides.
+struct Side {
+    name: &'static str,
+    client: Client,
+}
+
+pub(crate) async fn run(arguments: &DemoArguments, interrupt: &mut Interrupt) -> Result<(), Fault> {
+    tokio::select! {
+        result = show(arguments) => result,
+        fault = interrupt.wait() => Err(fault),
+    }
+}
+
+async fn show(arguments: &DemoArguments) -> Result<(), Fault> {
+    let file = match &arguments.file {
+        Some(file) => file.clone(),
+        None => this_program()?,
+    };
+    let source = Source::open(&file)?;
+
+    let relay = RelayServer::bind("127.0.0.1:0").map_err(|error| Fault::relay(error.to_string()))?;
+    let relay = relay.spawn().map_err(|error| Fault::new(Status::Other, format!("no thread for the relay: {error}")))?;
+    tell("Relay", relay.url());
+
+    let ann = Side::join("Ann", &relay.url(), KEY).await?;
+    let bob = Side::join("Bob", &relay.url(), if arguments.wrong_key { OTHER_KEY } else { KEY }).await?;
+    let (at_ann, at_bob) = open(&ann, &bob).await?;
+    let result = if arguments.wrong_key {
+        refuse(&at_ann, &at_bob).await
+    } else {
+        greet(&at_ann, &at_bob).await?;
+        pass(at_ann, at_bob, source).await
+    };
+    bob.client.leave().await;
+    ann.client.leave().await;
+    result
+}
+
+impl Side {
+    async fn join(name: &'static str, relay: &str, key: &str) -> Result<Self, Fault> {
+        let key = EncryptionKey::parse(key).map_err(|error| Fault::usage(error.to_string()))?;
+        let client = Client::builder().relay(relay).key(key).connect().await;
+        let client = client.map_err(|error| Fault::relay(error.to_string()))?;
+        tell(name, format_args!("has the ID {}", client.id()));
+        Ok(Self { name, client })
+    }
+}
+
+/// Bob asks, Ann accepts. Each says the greeting at once: it waits until the channel is secured.
+async fn open(ann: &Side, bob: &Side) -> Result<(Channel, Channel), Fault> {
+    let unreached = |error: phantom_tokio::AskError| Fault::peer(error.to_string());
+    let accept = async {
+        let request = ann.client.next_request().await.ok_or_else(|| Fault::relay("the relay is gone"))?;
+        tell(ann.name, format_args!("sees that {} asks, and accepts", request.from()));
+        request.accept().await.map_err(unreached)
+    };
+    let ask = async {
+        tell(bob.name, format_args!("asks {} to connect", ann.client.id()));
+        bob.client.ask(ann.client.id()).await.map_err(unreached)
+    };
+    let (at_ann, at_bob) = tokio::try_join!(accept, ask)?;
+    for channel in [&at_ann, &at_bob] {
+        let sent = channel.send(&Message { text: GREETING.to_owned() }).await;
+        sent.map_err(|error| Fault::peer(error.to_string()))?;
+    }
+    Ok((at_ann, at_bob))
+}
+
+/// The same key: both are secured, and both get the greeting.
+async fn greet(at_ann: &Channel, at_bob: &Channel) -> Result<(), Fault> {
+    for (name, channel) in [("Ann", at_ann), ("Bob", at_bob)] {
+        channel.secured().await.map_err(|error| Fault::keys(error.to_string()))?;
+        tell(name, "secured: the other side has the same key");
+    }
+    for (name, channel) in [("Ann", at_ann), ("Bob", at_bob)] {
+        match channel.receive().await {
+            Ok(Some(Message { text })) => tell(name, format_args!("received: {text}")),
+            Ok(None) => return Err(Fault::peer("the other side left without a greeting")),
+            Err(error) => return Err(Fault::peer(error.to_string())),
+        }
+    }
+    Ok(())
+}
+
+/// Different keys: both are told, and neither gets anything.
+async fn refuse(at_ann: &Channel, at_bob: &Channel) -> Result<(), Fault> {
+    for (name, channel) in [("Ann", at_ann), ("Bob", at_bob)] {
+        match channel.secured().await {
+            Err(ChannelError::KeysDiffer { .. }) => tell(name, "the keys differ; nothing is handed over"),
+            Err(error) => return Err(Fault::peer(error.to_string())),
+            Ok(()) => return Err(Fault::new(Status::Other, "the channel is secured with two keys; please report this")),
+        }
+    }
+    tokio::select! {
+        biased;
+        Ok(Some(_)) = at_ann.receive_bytes() => leaked(),
+        Ok(Some(_)) = at_bob.receive_bytes() => leaked(),
+        () = std::future::ready(()) => Err(Fault::keys("the keys differ, as was to be shown; both sides need the same key")),
+    }
+}
+
+fn leaked() -> Result<(), Fault> {
+    Err(Fault::new(Status::Other, "a packet came through without the right key; please report this"))
+}
+
+/// Ann sends a file, Bob receives it. It is not kept.
+async fn pass(at_ann: Channel, at_bob: Channel, source: Source) -> Result<(), Fault> {
+    let folder = tempfile::tempdir()
+        .map_err(|error| Fault::file(format!("no temporary folder can be made: {error}")))?;
+    let target = Target::new(Some(&folder.path().join("received")), false)?;
+    tell("Ann", format_args!("sends {}, {}", source.name(), ui::size(source.size())));
+    let ((sent, figures), file) = tokio::try_join!(
+        transfer::send(at_ann, source, Progress::new),
+        transfer::receive(at_bob, &target, |_: &Path, size| Progress::hidden(size)),
+    )?;
+    tell("Bob", format_args!("has it: {figures}"));
+    tell("Ann", format_args!("BLAKE3 {}", ui::hex(&sent)));
+    tell("Bob", format_args!("BLAKE3 {}", ui::hex(&file.hash)));
+    if sent != file.hash {
+        return Err(Fault::new(Status::Other, "the two sums differ; please report this"));
+    }
+    Ok(())
+}
+
+fn this_program() -> Result<PathBuf, Fault> {
+    std::env::current_exe()
+        .map_err(|error| Fault::file(format!("this program cannot find itself ({error}); name a file")))
+}
+
+fn tell(who: &str, what: impl Display) {
+    ui::say(format_args!("{who:<6}{what}"));
+}

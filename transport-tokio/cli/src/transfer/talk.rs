@@ -1,0 +1,119 @@
+//! What both sides of a transfer do alike: hear a packet, understand why the other side stops, and end in good manners.
+
+use std::convert::Infallible;
+
+use phantom_core::packet::{self, Packet};
+use phantom_tokio::{Channel, ChannelError, ChannelState, End};
+use tokio::time::timeout;
+
+use super::packets::{Reason, Stop};
+use crate::fault::Fault;
+use crate::meet::{GOODBYE_MAX, ended};
+use crate::progress::Progress;
+
+/// Whose failure it is.
+pub(super) enum Failure {
+    /// This side's: the other one is to be told.
+    Own(Reason, Fault),
+    /// The other side's, or the way's.
+    Heard(Fault),
+}
+
+impl Failure {
+    /// The other side says what cannot be.
+    pub(super) fn misunderstood() -> Self {
+        Self::Own(Reason::Protocol, Fault::peer(Reason::Protocol.told()))
+    }
+}
+
+/// The next packet.
+///
+/// # Errors
+/// The channel is over.
+pub(super) async fn hear_any(channel: &Channel) -> Result<bytes::Bytes, Failure> {
+    let end = match channel.receive_bytes().await {
+        Ok(Some(bytes)) => return Ok(bytes),
+        Ok(None) => ended(End::Finished),
+        Err(ChannelError::Ended { end, .. }) => ended(end),
+        Err(error) => Fault::peer(error.to_string()),
+    };
+    Err(Failure::Heard(end))
+}
+
+/// What a packet says, which must be a `P`.
+///
+/// # Errors
+/// The other side stops, or says something else.
+pub(super) fn read<P: Packet>(bytes: &[u8]) -> Result<P, Failure> {
+    match packet::decode::<Stop>(bytes) {
+        Ok(Stop { reason }) => Err(Failure::Heard(Fault::peer(reason.told()))),
+        Err(_) => packet::decode(bytes).map_err(|_| Failure::misunderstood()),
+    }
+}
+
+/// The next packet, which must be a `P`.
+///
+/// # Errors
+/// The other side stops, says something else, or is gone.
+pub(super) async fn hear<P: Packet>(channel: &Channel) -> Result<P, Failure> {
+    read(&hear_any(channel).await?)
+}
+
+/// Waits for the other side to stop or go; it has nothing else to say now.
+pub(super) async fn hear_stop(channel: &Channel) -> Failure {
+    match hear::<Stop>(channel).await {
+        Ok(Stop { .. }) => Failure::misunderstood(),
+        Err(failure) => failure,
+    }
+}
+
+/// Says a packet.
+///
+/// # Errors
+/// The other side does not listen any more; what it said last tells why.
+pub(super) async fn say<P: Packet>(channel: &Channel, packet: &P) -> Result<(), Failure> {
+    match channel.send(packet).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(hear_stop(channel).await),
+    }
+}
+
+/// Does `work`, and says meanwhile when the way to the other side is cut.
+pub(super) async fn watched<T>(channel: &Channel, progress: &Progress, work: impl Future<Output = T>) -> T {
+    tokio::select! {
+        result = work => result,
+        never = watch(async || channel.next_state().await, |line| progress.note(line)) => match never {},
+    }
+}
+
+/// Says when the way to the other side is cut and when it is there again.
+pub(crate) async fn watch(next: impl AsyncFn() -> Option<ChannelState>, note: impl Fn(&str)) -> Infallible {
+    while let Some(state) = next().await {
+        match state {
+            ChannelState::Interrupted { .. } => {
+                note("Interrupted; waiting for the other side to come back. Nothing is lost.");
+            }
+            ChannelState::Resumed => note("The other side is there again."),
+            _ => {}
+        }
+    }
+    std::future::pending().await
+}
+
+/// Ends the conversation: the other side hears everything that was said, and why this side stops, if it does.
+///
+/// # Errors
+/// The failure that `result` is.
+pub(super) async fn part<T>(channel: Channel, result: Result<T, Failure>) -> Result<T, Fault> {
+    let result = match result {
+        Ok(done) => Ok(done),
+        Err(Failure::Own(reason, fault)) => {
+            let _gone_already = channel.send(&Stop { reason }).await;
+            Err(fault)
+        }
+        Err(Failure::Heard(fault)) => Err(fault),
+    };
+    // What is to be known is known; to wait longer for a side that is gone would help nobody.
+    let _in_time_or_not = timeout(GOODBYE_MAX, channel.close()).await;
+    result
+}

@@ -1,0 +1,113 @@
+//! What is said, and where: results go to standard output, everything else to standard error.
+//!
+//! Standard output carries what a script may want (the invitation, received lines, size, time and hash). Notices are broken between
+//! words at the width of the terminal. Nobody listening is no error.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use console::{Term, measure_text_width};
+use indicatif::DecimalBytes;
+
+/// Says a result, as it is.
+pub(crate) fn say(line: impl Display) {
+    let _unheard = writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush());
+}
+
+/// Says how things stand.
+pub(crate) fn note(line: impl Display) {
+    let line = line.to_string();
+    let lines = match width() {
+        Some(width) => wrap(&line, width),
+        None => line,
+    };
+    let _unheard = writeln!(io::stderr(), "{lines}");
+}
+
+/// Columns of the terminal that shows standard error, if one does.
+pub(crate) fn width() -> Option<usize> {
+    let term = Term::stderr();
+    term.is_term().then(|| usize::from(term.size().1)).filter(|&width| width > 0)
+}
+
+/// Breaks lines between words. A word longer than a line is left whole, so that it can be copied.
+fn wrap(text: &str, width: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (n, line) in text.split('\n').enumerate() {
+        if n > 0 {
+            out.push('\n');
+        }
+        let indent = &line[..line.len() - line.trim_start_matches(' ').len()];
+        let mut column = 0;
+        for word in line.trim_start_matches(' ').split(' ') {
+            let columns = measure_text_width(word);
+            if column == 0 {
+                out.push_str(indent);
+                column = indent.len();
+            } else if column + 1 + columns > width {
+                out.push('\n');
+                out.push_str(indent);
+                column = indent.len();
+            } else {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += columns;
+        }
+    }
+    out
+}
+
+/// A number of bytes: `5.24 MB`.
+pub(crate) fn size(bytes: u64) -> String {
+    if bytes == 1 { "1 byte".to_owned() } else { DecimalBytes(bytes).to_string() }
+}
+
+/// A time: `0.81 s`, `3 min 5 s`.
+pub(crate) fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 60 {
+        format!("{:.2} s", time.as_secs_f64())
+    } else if seconds < 3600 {
+        format!("{} min {} s", seconds / 60, seconds % 60)
+    } else {
+        format!("{} h {} min", seconds / 3600, seconds / 60 % 60)
+    }
+}
+
+/// Size, time and rate: `5.24 MB in 0.81 s, 6.5 MB/s`.
+pub(crate) fn figures(bytes: u64, taken: Duration) -> String {
+    let rate = bytes as f64 / 1e6 / taken.as_secs_f64().max(1e-6);
+    format!("{} in {}, {rate:.1} MB/s", size(bytes), time(taken))
+}
+
+/// A hash in hexadecimal digits.
+pub(crate) fn hex(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrap("one two three", 8), "one two\nthree");
+        assert_eq!(wrap("one two three", 80), "one two three");
+        assert_eq!(wrap("  one two three", 8), "  one\n  two\n  three");
+        assert_eq!(wrap("a verylongword b", 5), "a\nverylongword\nb");
+        assert_eq!(wrap("один два три", 8), "один два\nтри");
+        assert_eq!(wrap("x\n\ny", 5), "x\n\ny");
+    }
+
+    #[test]
+    fn figures_a_person_can_read() {
+        assert_eq!(figures(5_240_000, Duration::from_millis(810)), "5.24 MB in 0.81 s, 6.5 MB/s");
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(1), "1 byte");
+        assert_eq!(time(Duration::from_secs(185)), "3 min 5 s");
+        assert_eq!(time(Duration::from_secs(7300)), "2 h 1 min");
+    }
+}
