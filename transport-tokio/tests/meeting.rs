@@ -1,4 +1,5 @@
 //! Requests and keys: asked, accepted, declined, taken back; the same key, another key, the right one at last; and how it ends.
+#![allow(clippy::unwrap_used, reason = "in a test that is a failure, in its helpers, too")]
 
 mod support;
 
@@ -160,6 +161,21 @@ async fn closing_delivers_everything_and_tells_both() {
     assert_eq!(within(pair.ba.close()).await.map(|fate| fate.delivered), Ok(0));
     // Both are free for another.
     let (_ab, _ba) = meet(&pair.a, &pair.b).await;
+}
+
+#[tokio::test]
+async fn what_never_left_is_counted_when_a_channel_ends() {
+    let relay = relay();
+    let builder = |text| Client::builder().relay(relay.url()).key(key(text));
+    let pair = Pair::of(builder("one"), builder("other")).await;
+    for _ in 0..3 {
+        within(pair.ab.send_bytes("never to be read")).await.unwrap();
+    }
+    let error = within(pair.ab.close()).await.unwrap_err();
+    let ChannelError::Ended { end: End::Disconnected, fate } = error else { panic!("{error:?}") };
+    assert_eq!((fate.delivered, fate.uncertain, fate.unsent), (0, 0, 3));
+    assert!(matches!(within(pair.ba.secured()).await, Err(ChannelError::KeysDiffer { .. })));
+    assert!(matches!(within(pair.ba.secured()).await, Err(ChannelError::Ended { end: End::Left(_), .. })));
 }
 
 #[tokio::test]
