@@ -79,6 +79,8 @@ struct Lane {
     pipe: Arc<Pipe>,
     /// Taken from the outbox, and not by the machine yet.
     staged: VecDeque<Bytes>,
+    /// Memory for packets on their way from the machine to the inbox; empty between turns.
+    scratch: VecDeque<Bytes>,
     /// The machine has been told to end it.
     finished: bool,
 }
@@ -299,7 +301,7 @@ impl Driver {
                 // Requests that crossed have become one channel.
                 self.board.forget_requests(|_, from| from == peer);
                 let pipe = Arc::new(Pipe::new(id, peer, role, Arc::clone(&self.waker)));
-                let lane = Lane { pipe: Arc::clone(&pipe), staged: VecDeque::new(), finished: false };
+                let lane = Lane::new(Arc::clone(&pipe));
                 self.channels.insert(id, lane);
                 let channel = Channel::new(pipe, self.command_sender.clone());
                 if let Some(asker) = self.opening.remove(&peer) {
@@ -367,10 +369,13 @@ impl Driver {
             return;
         };
         let Some(lane) = self.channels.get_mut(&channel) else { return };
+        match event {
+            News::Readable { .. } => return lane.fill_inbox(now, channel, &mut self.machine),
+            News::Writable { .. } => return lane.drain_outbox(now, channel, &mut self.machine),
+            _ => {}
+        }
         let pipe = &*lane.pipe;
         match event {
-            News::Readable { .. } => lane.fill_inbox(now, channel, &mut self.machine),
-            News::Writable { .. } => lane.drain_outbox(now, channel, &mut self.machine),
             News::Delivered { up_to, .. } => pipe.on_delivered(up_to),
             News::Secured { .. } => {
                 let packet_max = self.machine.packet_max(channel).unwrap_or_default();
@@ -435,6 +440,10 @@ impl Drop for Driver {
 }
 
 impl Lane {
+    fn new(pipe: Arc<Pipe>) -> Self {
+        Self { pipe, staged: VecDeque::new(), scratch: VecDeque::new(), finished: false }
+    }
+
     /// Gives the machine what it takes of the outbox. What it does not take waits for [`News::Writable`].
     fn drain_outbox(&mut self, now: Instant, id: ChannelId, machine: &mut Machine) {
         loop {
@@ -462,7 +471,7 @@ impl Lane {
         }
     }
 
-    fn fill_inbox(&self, now: Instant, id: ChannelId, machine: &mut Machine) {
-        self.pipe.fill_inbox(|| machine.receive(now, id));
+    fn fill_inbox(&mut self, now: Instant, id: ChannelId, machine: &mut Machine) {
+        self.pipe.fill_inbox(&mut self.scratch, || machine.receive(now, id));
     }
 }

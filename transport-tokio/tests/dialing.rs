@@ -1,4 +1,5 @@
 //! Reaching a relay: what works, and the name and the sentence of everything that does not.
+#![allow(clippy::unwrap_used, reason = "in a test that is a failure, in its helpers, too")]
 
 mod support;
 

@@ -1,11 +1,12 @@
 //! Requests and keys: asked, accepted, declined, taken back; the same key, another key, the right one at last; and how it ends.
+#![allow(clippy::unwrap_used, reason = "in a test that is a failure, in its helpers, too")]
 
 mod support;
 
 use phantom_mio::ServerConfig;
 use phantom_tokio::{
-    Answer, AskError, ChannelError, ChannelState, Client, ConnectError, End, Event, HandleError, Packet,
-    PeerId, ReceiveError, Registry, SendError, SetKeyError, packet::DispatchError,
+    Answer, AskError, ChannelError, ChannelState, Client, ConnectError, End, Ended, Event, HandleError,
+    Packet, PeerId, ReceiveError, Registry, SendError, SetKeyError, packet::DispatchError,
 };
 use support::{Pair, Proxy, key, meet, relay, relay_with, within};
 
@@ -160,6 +161,24 @@ async fn closing_delivers_everything_and_tells_both() {
     assert_eq!(within(pair.ba.close()).await.map(|fate| fate.delivered), Ok(0));
     // Both are free for another.
     let (_ab, _ba) = meet(&pair.a, &pair.b).await;
+}
+
+#[tokio::test]
+async fn what_never_left_is_counted_when_a_channel_ends() {
+    let relay = relay();
+    let builder = |text| Client::builder().relay(relay.url()).key(key(text));
+    let pair = Pair::of(builder("one"), builder("other")).await;
+    for _ in 0..3 {
+        within(pair.ab.send_bytes("never to be read")).await.unwrap();
+    }
+    for channel in [&pair.ab, &pair.ba] {
+        assert!(matches!(within(channel.secured()).await, Err(ChannelError::KeysDiffer { .. })));
+    }
+    let error = within(pair.ab.close()).await.unwrap_err();
+    let ChannelError::Ended { end: End::Disconnected, fate } = error else { panic!("{error:?}") };
+    assert_eq!((fate.delivered, fate.uncertain, fate.unsent), (0, 0, 3));
+    let error = within(pair.ba.secured()).await.unwrap_err();
+    assert!(matches!(error, ChannelError::Ended { end: End::Left(Some(Ended::Closed)), .. }), "{error:?}");
 }
 
 #[tokio::test]

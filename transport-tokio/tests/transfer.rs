@@ -1,4 +1,5 @@
 //! Packets on their way: all sizes, many of them, a slow receiver, a cut connection, many channels.
+#![allow(clippy::unwrap_used, reason = "in a test that is a failure, in its helpers, too")]
 
 mod support;
 
