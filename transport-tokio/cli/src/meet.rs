@@ -243,3 +243,21 @@ enum Refused {
     Gone(AskError),
     Channel(ChannelError),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(relay: Option<&str>) -> Place {
+        let arguments = InviteArguments { relay: relay.map(str::to_owned), key: None };
+        Place::of_host(&arguments).unwrap()
+    }
+
+    #[test]
+    fn whoever_names_no_relay_is_told_how_to_have_one() {
+        let default = place(None).unreached(&phantom_tokio::Error::NoRelay).to_string();
+        assert!(default.contains("ws://127.0.0.1:7777") && default.contains("\n  phantom relay\n"), "{default}");
+        let named = place(Some("wss://relay.example")).unreached(&phantom_tokio::Error::NoRelay).to_string();
+        assert!(named.contains("wss://relay.example:443") && !named.contains("phantom relay"), "{named}");
+    }
+}

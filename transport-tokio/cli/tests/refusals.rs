@@ -66,7 +66,7 @@ fn a_relay_that_is_not_there() {
     run(["receive", &format!("phantom://127.0.0.1:{port}/AF83X1#ABCDE12345")]).failed(3, "relay");
     let mut chat = command(["chat"]);
     chat.env("PHANTOM_RELAY", format!("127.0.0.1:{port}"));
-    Phantom::spawn(chat).end().failed(3, "phantom relay");
+    Phantom::spawn(chat).end().failed(3, "nobody listens");
     run(["send", "Cargo.toml", "--relay", "ws://no-such-host.invalid"]).failed(3, "no-such-host.invalid");
 }
 

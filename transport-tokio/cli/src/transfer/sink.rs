@@ -40,7 +40,9 @@ impl Target {
     /// # Errors
     /// Its folder does not exist, or the file does and `force` is not set.
     pub(crate) fn new(output: Option<&Path>, force: bool) -> Result<Self, Fault> {
-        let output = output.unwrap_or(Path::new("."));
+        let Some(output) = output else {
+            return Ok(Self { place: Place::Folder(PathBuf::new()), force });
+        };
         if output.is_dir() {
             return Ok(Self { place: Place::Folder(output.to_owned()), force });
         }
