@@ -57,6 +57,8 @@ struct World {
     parts: Option<Vec<u8>>,
     /// Nothing has been lost, and nothing sent that may end the channel: all that is due must be handed out.
     clean: bool,
+    /// A record was sealed while the channel was cut.
+    lost: bool,
     /// The packets of every record are known here.
     exact: bool,
     /// Bytes of DATA records sent.
@@ -149,6 +151,7 @@ impl World {
             due: VecDeque::new(),
             parts: None,
             clean: true,
+            lost: false,
             exact: true,
             spent: 0,
             used: 0,
@@ -237,14 +240,16 @@ impl World {
         match item {
             1 if !body.is_empty() => {
                 let packet = self.parts.get_or_insert_default();
-                packet.extend_from_slice(&body);
+                if self.number.is_some() {
+                    packet.extend_from_slice(&body);
+                }
                 self.clean &= packet.len() <= PACKET_MAX;
             }
             2 => {
                 let mut packet = self.parts.take().unwrap_or_default();
                 packet.extend_from_slice(&body);
                 self.clean &= packet.len() <= PACKET_MAX;
-                self.due.push_back(packet.into());
+                self.expect(packet);
             }
             4 if body.is_empty() => {}
             5 => (self.clean, self.exact) = (false, false),
@@ -276,7 +281,7 @@ impl World {
                 _ => plaintext.push(packet.len() as u8),
             }
             plaintext.extend_from_slice(&packet);
-            self.due.push_back(packet.into());
+            self.expect(packet);
         }
         self.seal_data(&plaintext);
     }
@@ -307,7 +312,9 @@ impl World {
         plaintext.extend_from_slice(&send_next.to_be_bytes());
         plaintext.extend_from_slice(&window.to_be_bytes());
         plaintext.push(flags);
+        let impossible = recv_next > self.opened || flags > 3;
         self.seal_ctrl(&plaintext);
+        assert!(!impossible || self.number.is_none(), "goes on with somebody who has what was never sent");
     }
 
     fn seal_data(&mut self, plaintext: &[u8]) {
@@ -326,9 +333,16 @@ impl World {
         }
     }
 
+    /// A packet that the client must hand out, unless an earlier record was lost: nobody sends that again.
+    fn expect(&mut self, packet: Vec<u8>) {
+        if self.number.is_some() && !self.lost {
+            self.due.push_back(packet.into());
+        }
+    }
+
     fn send(&mut self, record: &[u8]) {
         let Some(number) = self.number else {
-            self.clean = false;
+            (self.clean, self.lost) = (false, true);
             return;
         };
         let frame = message(number, &[record]);
