@@ -104,6 +104,10 @@ fn help_has_examples_and_the_statuses() {
     for arguments in [&["--help"][..], &["send", "--help"], &["receive", "--help"], &["chat", "--help"]] {
         let ended = run(arguments);
         ended.succeeded();
-        assert!(ended.stdout.contains("Examples:") && ended.stdout.contains("Exit status:"), "{}", ended.stdout);
+        assert!(
+            ended.stdout.contains("Examples:") && ended.stdout.contains("Exit status:"),
+            "{}",
+            ended.stdout
+        );
     }
 }
