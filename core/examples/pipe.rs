@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         {
             put(&mut down[to.index()], &frame);
         }
-        while let Some(Do::Transmit { to, frame }) = relay.poll_output() {
+        while let Some(Do::Transmit { to, frame, .. }) = relay.poll_output() {
             put(&mut down[to.index()], &frame);
         }
         take(&mut down[i]).into_iter().for_each(|frame| clients[i].handle(now(), Input::Received(frame)));

@@ -3,8 +3,35 @@
 //!
 //! Whoever embeds `phantom-core` can run it against machines of their own making: nothing here is private to our tests.
 
+pub mod bare;
+pub mod hostile;
 pub mod link;
+pub mod node;
+pub mod proxy;
+pub mod puppet;
+pub mod scenario;
+pub mod simulation;
 pub mod world;
 
+pub use hostile::{Meddler, Passage};
 pub use link::Conditions;
-pub use world::{Meddler, Node, Passage, World};
+pub use node::Node;
+pub use world::World;
+
+use phantom_core::client::ClientConfig;
+use phantom_core::crypto::EncryptionKey;
+
+/// The key that this text is.
+///
+/// # Panics
+/// It is none.
+#[must_use]
+pub fn key(text: &str) -> EncryptionKey {
+    EncryptionKey::parse(text).expect("a key")
+}
+
+/// A client with this key, and else the defaults.
+#[must_use]
+pub fn keyed(text: &str) -> ClientConfig {
+    ClientConfig { key: Some(key(text)), ..ClientConfig::default() }
+}

@@ -36,6 +36,34 @@ pub(crate) enum Link {
     Up(Up),
 }
 
+impl Link {
+    pub(crate) fn up(&self) -> Option<&Up> {
+        match self {
+            Self::Up(up) => Some(up),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn up_mut(&mut self) -> Option<&mut Up> {
+        match self {
+            Self::Up(up) => Some(up),
+            _ => None,
+        }
+    }
+
+    /// The next moment at which anything moves on it.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Down => None,
+            Self::Dialing { until } => Some(*until),
+            Self::Up(up) => {
+                let up_due = up.to_relay.due().filter(|_| up.blocked_by.is_none());
+                [up_due, up.to_client.due()].into_iter().flatten().min()
+            }
+        }
+    }
+}
+
 pub(crate) struct Up {
     /// The relay's end; none if the relay has closed it and the client has not noticed.
     pub(crate) conn: Option<ConnId>,
@@ -43,6 +71,12 @@ pub(crate) struct Up {
     pub(crate) to_client: Pipe,
     /// The relay does not read, because this receiver is full.
     pub(crate) blocked_by: Option<usize>,
+}
+
+impl Up {
+    pub(crate) fn new(conn: ConnId) -> Self {
+        Self { conn: Some(conn), to_relay: Pipe::default(), to_client: Pipe::default(), blocked_by: None }
+    }
 }
 
 /// Messages on their way.
@@ -84,5 +118,9 @@ impl Pipe {
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
     }
 }

@@ -1,70 +1,22 @@
 //! The world: it moves messages and time, and nothing else. All decisions are the machines'.
+//!
+//! * It sleeps exactly until the next deadline or arrival. A machine whose deadline is wrong stands still here, or is caught by an
+//!   assertion; a busy loop would hide both.
+//! * All chance comes of one seed, and everything moved goes into a digest: two runs of one seed have the same.
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
-use phantom_core::client::{self, Client, ClientConfig, Event};
+use bytes::BytesMut;
+use phantom_core::client::{self, Client, ClientConfig};
 use phantom_core::id::{ChannelId, ConnId, PeerId};
 use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret};
 use phantom_core::rng::Rng;
 use phantom_core::time::{Duration, Instant};
 use phantom_core::wire::CloseCode;
 
-use crate::link::{Conditions, Link, Message, Pipe, Up};
-
-/// One client and its transport.
-pub struct Node {
-    /// The machine. Commands may be given to it at any time; [`World::settle`] carries out what follows from them.
-    pub client: Client,
-    /// What its link is like from now on.
-    pub conditions: Conditions,
-    /// Everything it told its application, in order.
-    pub events: Vec<Event>,
-    /// Everything its application has taken, by channel.
-    pub received: BTreeMap<ChannelId, Vec<Bytes>>,
-    /// Whether the application takes packets as soon as they are there.
-    pub reads: bool,
-    /// Whether the transport can be had.
-    pub reachable: bool,
-    link: Link,
-}
-
-impl Node {
-    /// The latest channel it was told of.
-    #[must_use]
-    pub fn channel(&self) -> Option<ChannelId> {
-        self.events.iter().rev().find_map(|event| match event {
-            Event::Opened { channel, .. } => Some(*channel),
-            _ => None,
-        })
-    }
-
-    /// Whether it has told of an event like this.
-    pub fn heard(&self, wanted: impl Fn(&Event) -> bool) -> bool {
-        self.events.iter().any(wanted)
-    }
-
-    /// The packets taken from the latest channel.
-    #[must_use]
-    pub fn packets(&self) -> &[Bytes] {
-        self.channel().and_then(|channel| self.received.get(&channel)).map_or(&[], Vec::as_slice)
-    }
-}
-
-/// A forwarded frame that passes the relay, and what may be done with it by a hostile one.
-pub struct Passage<'a> {
-    /// Which client it came from, and which it goes to.
-    pub from: usize,
-    /// As above.
-    pub to: usize,
-    /// The frame as the receiver would get it. Whatever is in this list is delivered instead, in order.
-    pub frames: &'a mut Vec<Vec<u8>>,
-    /// For choices.
-    pub rng: &'a mut Rng,
-}
-
-/// What a hostile relay does with each forwarded frame.
-pub type Meddler = Box<dyn FnMut(Passage<'_>)>;
+use crate::hostile::{Meddler, Passage};
+use crate::link::{Link, Message, Pipe, Up};
+use crate::node::Node;
 
 /// One relay, many clients, one clock.
 pub struct World {
@@ -74,15 +26,17 @@ pub struct World {
     pub relay: Option<Relay>,
     /// The clients.
     pub nodes: Vec<Node>,
-    /// If set, every forwarded frame passes through it.
-    pub meddler: Option<Meddler>,
-    /// Every byte the relay has seen in forwarded frames, for tests that search it.
+    /// If set, everything the relay sends passes through it.
+    pub meddler: Option<Box<dyn Meddler>>,
+    /// If set, every byte that reaches the relay or leaves it, for tests that search it.
     pub captured: Option<Vec<u8>>,
-    /// Of everything that was moved, in order: two runs of one seed have the same.
+    /// Times a link came to stand.
+    pub dials: u64,
     trace: blake3::Hasher,
     rng: Rng,
     owners: BTreeMap<ConnId, usize>,
-    restarts: u8,
+    /// What clients that hung up had sent before: it still arrives.
+    parting: Vec<(ConnId, Pipe)>,
     relay_config: RelayConfig,
 }
 
@@ -90,8 +44,7 @@ impl World {
     /// A world with a relay and no clients; all chance in it comes of `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let secret = RelaySecret::new(1, [0x5e; 32]);
-        Self::with_relay(seed, RelayConfig::new(secret, 1_800_000_000))
+        Self::with_relay(seed, RelayConfig::new(RelaySecret::new(1, [0x5e; 32]), 1_800_000_000))
     }
 
     /// The same with a relay made of `config`.
@@ -105,26 +58,18 @@ impl World {
             nodes: Vec::new(),
             meddler: None,
             captured: None,
+            dials: 0,
             trace: blake3::Hasher::new(),
             rng,
             owners: BTreeMap::new(),
-            restarts: 0,
+            parting: Vec::new(),
             relay_config: config,
         }
     }
 
     /// Adds a client; its index is the number of clients before.
     pub fn add(&mut self, config: ClientConfig) -> usize {
-        let client = Client::new(config, self.rng.bytes());
-        self.nodes.push(Node {
-            client,
-            conditions: Conditions::default(),
-            events: Vec::new(),
-            received: BTreeMap::new(),
-            reads: true,
-            reachable: true,
-            link: Link::Down,
-        });
+        self.nodes.push(Node::new(Client::new(config, self.rng.bytes())));
         self.nodes.len() - 1
     }
 
@@ -133,7 +78,7 @@ impl World {
         &mut self.rng
     }
 
-    /// A digest of everything that has been moved so far, and when.
+    /// A digest of everything that has been moved or told so far, and when.
     #[must_use]
     pub fn trace(&self) -> [u8; 32] {
         *self.trace.finalize().as_bytes()
@@ -147,6 +92,15 @@ impl World {
     pub fn id(&self, node: usize) -> PeerId {
         self.nodes[node].client.id().expect("the client is online")
     }
+
+    /// Gives a command to a client, at the time of the world, and carries out what follows.
+    pub fn act<T>(&mut self, node: usize, command: impl FnOnce(&mut Client, Instant) -> T) -> T {
+        let result = command(&mut self.nodes[node].client, self.now);
+        self.settle();
+        result
+    }
+
+    // Time.
 
     /// Runs until `done` or for `limit`, whichever comes first; says which.
     pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) -> bool {
@@ -190,17 +144,12 @@ impl World {
     /// The next moment at which anything happens.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
-        let relay = self.relay.as_ref().and_then(|relay| relay.poll_timeout()).map(|deadline| deadline.at);
+        let relay = self.relay.as_ref().and_then(Relay::poll_timeout).map(|deadline| deadline.at);
+        let parting = self.parting.iter().filter_map(|(_, pipe)| pipe.due());
         let nodes = self.nodes.iter().flat_map(|node| {
-            let client = node.client.poll_timeout().map(|deadline| deadline.at);
-            let link = match &node.link {
-                Link::Down => [None, None],
-                Link::Dialing { until } => [Some(*until), None],
-                Link::Up(up) => [up.to_relay.due().filter(|_| up.blocked_by.is_none()), up.to_client.due()],
-            };
-            [client, link[0], link[1]]
+            [node.client.poll_timeout().map(|deadline| deadline.at), node.link.due()].into_iter().flatten()
         });
-        nodes.flatten().chain(relay).min()
+        nodes.chain(parting).chain(relay).min()
     }
 
     // What a test does to links and to the relay.
@@ -218,17 +167,30 @@ impl World {
 
     /// Cuts the link of a client, and the relay does not notice: to it the socket looks alive.
     pub fn cut_client_side(&mut self, node: usize) {
-        if let Link::Up(_) | Link::Dialing { .. } = self.nodes[node].link {
-            self.nodes[node].link = Link::Down;
-            self.nodes[node].client.handle(self.now, client::Input::Disconnected { code: None });
-        }
+        let input = match self.nodes[node].link {
+            Link::Down => return,
+            Link::Dialing { .. } => client::Input::DialFailed,
+            Link::Up(_) => client::Input::Disconnected { code: None },
+        };
+        self.nodes[node].link = Link::Down;
+        self.nodes[node].client.handle(self.now, input);
         // The relay's end stays in `owners`: what it sends there goes nowhere.
+        self.unblock_senders_to(node);
+        self.settle();
+    }
+
+    /// Cuts the link of a client, and the client does not notice: to it the socket looks alive.
+    pub fn cut_relay_side(&mut self, node: usize) {
+        if let Some(conn) = self.conn(node) {
+            self.relay_input(relay::Input::Closed { conn });
+            self.forget_conn(conn);
+        }
         self.settle();
     }
 
     /// Nothing passes the link of a client any more, in either direction, and nobody notices; or it passes again.
     pub fn stall(&mut self, node: usize, stalled: bool) {
-        if let Link::Up(up) = &mut self.nodes[node].link {
+        if let Some(up) = self.nodes[node].link.up_mut() {
             up.to_relay.stalled = stalled;
             up.to_client.stalled = stalled;
         }
@@ -236,7 +198,7 @@ impl World {
 
     /// Nothing passes towards the client, or it passes again.
     pub fn stall_down(&mut self, node: usize, stalled: bool) {
-        if let Link::Up(up) = &mut self.nodes[node].link {
+        if let Some(up) = self.nodes[node].link.up_mut() {
             up.to_client.stalled = stalled;
         }
     }
@@ -245,45 +207,68 @@ impl World {
     pub fn kill_relay(&mut self) {
         self.relay = None;
         self.owners.clear();
+        self.parting.clear();
         for node in 0..self.nodes.len() {
-            self.cut_client_side(node);
+            if self.nodes[node].link.up().is_some() {
+                self.cut_client_side(node);
+            }
         }
     }
 
     /// A relay is there again: with the same secret, and nothing else of the old one.
     pub fn start_relay(&mut self) {
-        self.restarts += 1;
-        let mut config = self.relay_config.clone();
-        config.unix_origin = self.relay_config.unix_origin;
-        self.relay = Some(Relay::new(config, self.rng.bytes()));
+        self.relay = Some(Relay::new(self.relay_config.clone(), self.rng.bytes()));
+    }
+
+    /// The same with another secret: no token of the old one is worth anything.
+    pub fn start_relay_with(&mut self, secret: RelaySecret) {
+        self.relay_config.secret = secret;
+        self.start_relay();
+    }
+
+    /// The relay tells its clients to come back after a time, and stops.
+    pub fn drain_relay_for(&mut self, time: Duration) {
+        let now = self.now;
+        if let Some(relay) = &mut self.relay {
+            relay.drain(now, time);
+        }
+        self.drain_relay();
+        self.run_for(Duration::from_millis(100));
+        self.kill_relay();
     }
 
     /// The relay's name of a client's link.
     #[must_use]
     pub fn conn(&self, node: usize) -> Option<ConnId> {
-        match &self.nodes[node].link {
-            Link::Up(up) => up.conn,
-            _ => None,
-        }
+        self.nodes[node].link.up().and_then(|up| up.conn)
     }
 
     /// Puts a frame of anybody's making on the way to the relay, as if the client had sent it.
     pub fn inject_to_relay(&mut self, node: usize, frame: &[u8]) {
         let at = self.now;
-        if let Link::Up(up) = &mut self.nodes[node].link {
+        if let Some(up) = self.nodes[node].link.up_mut() {
             up.to_relay.push(at, Message::Frame(frame.to_vec()));
         }
+        self.settle();
     }
 
     /// Puts a frame of anybody's making on the way to a client, as if the relay had sent it.
     pub fn inject_to_client(&mut self, node: usize, frame: &[u8]) {
         let at = self.now;
-        if let Link::Up(up) = &mut self.nodes[node].link {
+        if let Some(up) = self.nodes[node].link.up_mut() {
             up.to_client.push(at, Message::Frame(frame.to_vec()));
         }
+        self.settle();
     }
 
-    // Moving.
+    /// Whether nothing is on its way on any link.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let empty = |up: &Up| up.to_relay.is_empty() && up.to_client.is_empty();
+        self.nodes.iter().all(|node| node.link.up().is_none_or(empty))
+    }
+
+    // The relay's side.
 
     fn settle_relay(&mut self) -> bool {
         let mut busy = false;
@@ -291,60 +276,73 @@ impl World {
             self.relay_input(relay::Input::Timeout);
             busy = true;
             let next = self.relay.as_ref().and_then(Relay::poll_timeout);
+            let now = self.now;
             assert!(
-                next.is_none_or(|d| d.at > self.now),
-                "the relay's deadline must move on: {next:?} at {:?}",
-                self.now
+                next.is_none_or(|d| d.at > now),
+                "the relay's deadline must move on: {next:?} at {now:?}"
             );
         }
         for node in 0..self.nodes.len() {
             loop {
                 let now = self.now;
-                let Link::Up(up) = &mut self.nodes[node].link else { break };
+                let Some(up) = self.nodes[node].link.up_mut() else { break };
                 if up.blocked_by.is_some() {
                     break;
                 }
                 let Some(message) = up.to_relay.pop(now) else { break };
                 busy = true;
                 let Some(conn) = up.conn else { continue };
-                match message {
-                    Message::Frame(mut frame) => self.frame_at_relay(node, conn, &mut frame),
-                    Message::Close(_) => {
-                        self.relay_input(relay::Input::Closed { conn });
-                        self.forget_conn(conn);
-                    }
-                }
+                self.at_relay(conn, message);
             }
         }
+        busy | self.settle_parting()
+    }
+
+    fn settle_parting(&mut self) -> bool {
+        let mut busy = false;
+        let mut parting = std::mem::take(&mut self.parting);
+        for (conn, pipe) in &mut parting {
+            while let Some(message) = pipe.pop(self.now) {
+                busy = true;
+                self.at_relay(*conn, message);
+            }
+        }
+        parting.retain(|(_, pipe)| !pipe.is_empty());
+        self.parting.append(&mut parting);
         busy
     }
 
-    fn frame_at_relay(&mut self, node: usize, conn: ConnId, frame: &mut [u8]) {
+    fn at_relay(&mut self, from: ConnId, message: Message) {
+        match message {
+            Message::Frame(mut frame) => self.frame_at_relay(from, &mut frame),
+            Message::Close(_) => {
+                self.relay_input(relay::Input::Closed { conn: from });
+                self.forget_conn(from);
+            }
+        }
+    }
+
+    fn frame_at_relay(&mut self, from: ConnId, frame: &mut [u8]) {
         let Some(relay) = &mut self.relay else { return };
-        let handled = relay.handle(self.now, relay::Input::Frame { from: conn, frame });
+        if let Some(captured) = &mut self.captured {
+            captured.extend_from_slice(frame);
+        }
+        let handled = relay.handle(self.now, relay::Input::Frame { from, frame });
         self.drain_relay();
         if let Handled::Forward(to) = handled {
-            if let Some(captured) = &mut self.captured {
-                captured.extend_from_slice(frame);
-            }
-            let Some(&receiver) = self.owners.get(&to) else { return };
-            let mut frames = vec![frame.to_vec()];
-            if let Some(meddler) = &mut self.meddler {
-                meddler(Passage { from: node, to: receiver, frames: &mut frames, rng: &mut self.rng });
-            }
-            for frame in frames {
-                self.to_client(to, Message::Frame(frame));
-            }
-            self.block_if_full(node, conn, receiver, to);
+            self.deliver(self.owners.get(&from).copied(), to, frame);
+            self.block_if_full(from, to);
         }
     }
 
     /// A receiver that is full holds up its sender, as a relay with bounded queues does.
-    fn block_if_full(&mut self, sender: usize, from: ConnId, receiver: usize, to: ConnId) {
-        let Link::Up(up) = &self.nodes[receiver].link else { return };
-        if up.to_client.bytes() > self.nodes[receiver].conditions.down_max
-            && let Link::Up(up) = &mut self.nodes[sender].link
-        {
+    fn block_if_full(&mut self, from: ConnId, to: ConnId) {
+        let (Some(&sender), Some(&receiver)) = (self.owners.get(&from), self.owners.get(&to)) else { return };
+        let full = self.nodes[receiver]
+            .link
+            .up()
+            .is_some_and(|up| up.to_client.bytes() > self.nodes[receiver].conditions.down_max);
+        if full && let Some(up) = self.nodes[sender].link.up_mut().filter(|up| up.conn == Some(from)) {
             up.blocked_by = Some(receiver);
             self.relay_input(relay::Input::Blocked { from, to });
         }
@@ -360,14 +358,14 @@ impl World {
     fn drain_relay(&mut self) {
         while let Some(output) = self.relay.as_mut().and_then(Relay::poll_output) {
             match output {
-                relay::Output::Transmit { to, frame } => self.to_client(to, Message::Frame(frame.to_vec())),
+                relay::Output::Transmit { to, frame, .. } => self.deliver(None, to, &frame),
                 relay::Output::Close { conn, code } => {
-                    self.to_client(conn, Message::Close(code.to_wire()));
+                    self.put(conn, Message::Close(code.to_wire()));
                     self.forget_conn(conn);
                 }
                 relay::Output::Unblock { from } => {
                     if let Some(&node) = self.owners.get(&from)
-                        && let Link::Up(up) = &mut self.nodes[node].link
+                        && let Some(up) = self.nodes[node].link.up_mut()
                     {
                         up.blocked_by = None;
                     }
@@ -376,21 +374,33 @@ impl World {
         }
     }
 
-    fn to_client(&mut self, conn: ConnId, message: Message) {
+    /// What the relay sends, as it is or as a hostile one would rather have it.
+    fn deliver(&mut self, from: Option<usize>, to: ConnId, frame: &[u8]) {
+        if let Some(captured) = &mut self.captured {
+            captured.extend_from_slice(frame);
+        }
+        let Some(&receiver) = self.owners.get(&to) else { return };
+        let mut frames = vec![frame.to_vec()];
+        if let Some(meddler) = &mut self.meddler {
+            meddler.meddle(Passage { from, to: receiver, frames: &mut frames, rng: &mut self.rng });
+        }
+        for frame in frames {
+            self.put(to, Message::Frame(frame));
+        }
+    }
+
+    fn put(&mut self, conn: ConnId, message: Message) {
         let Some(&node) = self.owners.get(&conn) else { return };
-        let at = self.now + self.nodes[node].conditions.delay;
-        if let Link::Up(up) = &mut self.nodes[node].link
-            && up.conn == Some(conn)
-        {
+        let node = &mut self.nodes[node];
+        let at = self.now + node.conditions.delay;
+        if let Some(up) = node.link.up_mut().filter(|up| up.conn == Some(conn)) {
             up.to_client.push(at, message);
         }
     }
 
     fn forget_conn(&mut self, conn: ConnId) {
-        if let Some(node) = self.owners.remove(&conn)
-            && let Link::Up(up) = &mut self.nodes[node].link
-            && up.conn == Some(conn)
-        {
+        let Some(node) = self.owners.remove(&conn) else { return };
+        if let Some(up) = self.nodes[node].link.up_mut().filter(|up| up.conn == Some(conn)) {
             up.conn = None;
             // Whoever waited for this receiver waits no more.
             self.unblock_senders_to(node);
@@ -399,16 +409,17 @@ impl World {
 
     fn unblock_senders_to(&mut self, receiver: usize) {
         for sender in 0..self.nodes.len() {
-            let Link::Up(up) = &mut self.nodes[sender].link else { continue };
-            if up.blocked_by != Some(receiver) {
-                continue;
-            }
-            up.blocked_by = None;
-            if let Some(from) = up.conn {
-                self.relay_input(relay::Input::Unblocked { from });
+            let Some(up) = self.nodes[sender].link.up_mut() else { continue };
+            if up.blocked_by == Some(receiver) {
+                up.blocked_by = None;
+                if let Some(from) = up.conn {
+                    self.relay_input(relay::Input::Unblocked { from });
+                }
             }
         }
     }
+
+    // A client's side.
 
     fn settle_node(&mut self, index: usize) -> bool {
         let now = self.now;
@@ -428,24 +439,23 @@ impl World {
                     node.client.handle(now, client::Input::Disconnected { code });
                 }
             }
-            Self::read_packets(node, now);
         }
         if drained {
             self.unblock_senders_to(index);
         }
-        let node = &mut self.nodes[index];
-        if node.client.poll_timeout().is_some_and(|deadline| deadline.at <= now) {
+        busy |= self.drain_client(index);
+        let deadline = |world: &Self| world.nodes[index].client.poll_timeout();
+        if deadline(self).is_some_and(|deadline| deadline.at <= now) {
             busy = true;
-            node.client.handle(now, client::Input::Timeout);
+            self.nodes[index].client.handle(now, client::Input::Timeout);
             self.drain_client(index);
-            let next = self.nodes[index].client.poll_timeout();
+            let next = deadline(self);
             assert!(
                 next.is_none_or(|d| d.at > now),
                 "the client's deadline must move on: {next:?} at {now:?}"
             );
         }
-        let node = &mut self.nodes[index];
-        Self::read_packets(node, now);
+        self.nodes[index].read(now);
         busy | self.drain_client(index)
     }
 
@@ -453,7 +463,7 @@ impl World {
     fn arrived(&mut self, index: usize) -> (Vec<Message>, bool) {
         let now = self.now;
         let node = &mut self.nodes[index];
-        let Link::Up(up) = &mut node.link else { return (Vec::new(), false) };
+        let Some(up) = node.link.up_mut() else { return (Vec::new(), false) };
         let due: Vec<_> = std::iter::from_fn(|| up.to_client.pop(now)).collect();
         let drained = !due.is_empty() && up.to_client.bytes() <= node.conditions.down_max / 2;
         (due, drained)
@@ -471,12 +481,8 @@ impl World {
         let node = &mut self.nodes[index];
         match opened {
             Some(conn) => {
-                node.link = Link::Up(Up {
-                    conn: Some(conn),
-                    to_relay: Pipe::default(),
-                    to_client: Pipe::default(),
-                    blocked_by: None,
-                });
+                self.dials += 1;
+                node.link = Link::Up(Up::new(conn));
                 self.owners.insert(conn, index);
                 node.client.handle(self.now, client::Input::Connected);
                 self.drain_relay();
@@ -489,63 +495,50 @@ impl World {
         true
     }
 
-    fn read_packets(node: &mut Node, now: Instant) {
-        if !node.reads {
-            return;
-        }
-        let channels: Vec<_> = node
-            .events
-            .iter()
-            .filter_map(|event| match event {
-                Event::Opened { channel, .. } => Some(*channel),
-                _ => None,
-            })
-            .collect();
-        for channel in channels {
-            while let Some(packet) = node.client.receive(now, channel) {
-                node.received.entry(channel).or_default().push(packet);
-            }
-        }
-    }
-
     fn drain_client(&mut self, index: usize) -> bool {
         let now = self.now;
         let mut busy = false;
         loop {
             let node = &mut self.nodes[index];
-            let room = match &node.link {
-                Link::Up(up) => node.conditions.up_max.saturating_sub(up.to_relay.bytes()),
-                _ => 0,
-            };
+            let held = node.link.up().map(|up| up.to_relay.bytes());
+            let room = held.map_or(0, |held| node.conditions.up_max.saturating_sub(held));
             node.client.handle(now, client::Input::Writable(room));
-            let Some(output) = node.client.poll_output() else { break };
+            let trace = &mut self.trace;
+            let Some(output) = node.poll(|event| {
+                trace.update(&now.as_micros().to_be_bytes()).update(format!("{event:?}").as_bytes());
+            }) else {
+                break;
+            };
             busy = true;
             match output {
-                client::Output::Event(event) => node.events.push(event),
                 client::Output::Dial { .. } => {
                     node.link = Link::Dialing { until: now + node.conditions.dial }
                 }
                 client::Output::Transmit(frame) => {
                     self.trace.update(&now.as_micros().to_be_bytes()).update(&frame);
                     let at = now + node.conditions.delay;
-                    if let Link::Up(up) = &mut node.link {
+                    if let Some(up) = node.link.up_mut() {
                         up.to_relay.push(at, Message::Frame(frame.to_vec()));
                     }
                 }
-                client::Output::HangUp(_) => {
-                    let conn = match &node.link {
-                        Link::Up(up) => up.conn,
-                        _ => None,
-                    };
-                    node.link = Link::Down;
-                    if let Some(conn) = conn {
-                        self.relay_input(relay::Input::Closed { conn });
-                        self.forget_conn(conn);
-                    }
-                }
+                client::Output::HangUp(code) => self.hang_up(index, code),
+                client::Output::Event(_) => {}
             }
         }
         busy
+    }
+
+    /// The client is done with its link; what it sent before still arrives, and then its close.
+    fn hang_up(&mut self, index: usize, code: CloseCode) {
+        let node = &mut self.nodes[index];
+        let at = self.now + node.conditions.delay;
+        if let Link::Up(Up { conn: Some(conn), mut to_relay, .. }) =
+            std::mem::replace(&mut node.link, Link::Down)
+        {
+            to_relay.push(at, Message::Close(code.to_wire()));
+            self.parting.push((conn, to_relay));
+        }
+        self.unblock_senders_to(index);
     }
 
     // Short cuts for tests.
@@ -566,31 +559,29 @@ impl World {
     /// # Panics
     /// No channel comes of it within a minute.
     pub fn meet(&mut self, a: usize, b: usize) -> (ChannelId, ChannelId) {
-        let (now, target) = (self.now, self.id(b));
-        let from = self.id(a);
-        self.nodes[a].client.connect(now, target).expect("the client may ask");
+        const LIMIT: Duration = Duration::from_secs(60);
+        let (asker, asked) = (self.id(a), self.id(b));
         let mark = self.nodes[b].events.len();
-        let asked =
-            self.run_until(Duration::from_secs(60), |world| world.incoming_since(b, mark, from).is_some());
-        assert!(asked, "the request did not arrive");
-        let request = self.incoming_since(b, mark, from).expect("it has just been seen");
-        let now = self.now;
-        self.nodes[b].client.accept(now, request).expect("the request waits");
-        let with = |world: &Self, node: usize, peer: PeerId| {
-            let client = &world.nodes[node].client;
-            client.channels().find(|&channel| client.opponent(channel) == Some(peer))
-        };
-        let open = self.run_until(Duration::from_secs(60), |world| {
-            with(world, a, target).is_some() && with(world, b, from).is_some()
-        });
+        self.act(a, |client, now| client.connect(now, asked)).expect("the client may ask");
+        let shown = self.run_until(LIMIT, |world| world.nodes[b].request_from(asker, mark).is_some());
+        assert!(shown, "the request did not arrive");
+        let request = self.nodes[b].request_from(asker, mark).expect("it has just been seen");
+        self.act(b, |client, now| client.accept(now, request)).expect("the request waits");
+        let ends =
+            |world: &Self| Some((world.nodes[a].channel_with(asked)?, world.nodes[b].channel_with(asker)?));
+        let open = self.run_until(LIMIT, |world| ends(world).is_some());
         assert!(open, "no channel was opened");
-        (with(self, a, target).expect("open"), with(self, b, from).expect("open"))
+        ends(self).expect("both are open")
     }
 
-    fn incoming_since(&self, node: usize, mark: usize, peer: PeerId) -> Option<phantom_core::id::RequestId> {
-        self.nodes[node].events[mark..].iter().find_map(|event| match event {
-            Event::Incoming { request, from } if *from == peer => Some(*request),
-            _ => None,
-        })
+    /// Runs until both ends of a channel are secured.
+    ///
+    /// # Panics
+    /// That takes more than a minute.
+    pub fn secure(&mut self, a: (usize, ChannelId), b: (usize, ChannelId)) {
+        let secured =
+            |world: &Self, (node, channel): (usize, ChannelId)| world.nodes[node].client.is_secured(channel);
+        let both = self.run_until(Duration::from_secs(60), |world| secured(world, a) && secured(world, b));
+        assert!(both, "the channel was not secured");
     }
 }

@@ -1,19 +1,10 @@
 //! Two clients through one relay: meet, agree, talk, end; and the same through cuts.
 
 use bytes::Bytes;
-use phantom_core::client::{ClientConfig, End, Event};
-use phantom_core::crypto::EncryptionKey;
+use phantom_core::client::{End, Event};
 use phantom_core::id::ChannelId;
 use phantom_core::time::Duration;
-use phantom_tests::World;
-
-fn key(text: &str) -> EncryptionKey {
-    EncryptionKey::parse(text).unwrap()
-}
-
-fn keyed(text: &str) -> ClientConfig {
-    ClientConfig { key: Some(key(text)), ..ClientConfig::default() }
-}
+use phantom_tests::{World, key, keyed};
 
 /// Two clients with one key, met and secured.
 fn pair(seed: u64) -> (World, ChannelId, ChannelId) {

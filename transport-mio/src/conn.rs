@@ -164,3 +164,36 @@ impl Conn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use mio::{Events, Interest, Poll, Token};
+
+    use super::*;
+
+    /// Bytes and the end of them, announced by one event: nothing announces the end a second time.
+    #[test]
+    fn an_end_that_came_with_the_last_bytes_is_not_overlooked() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        peer.write_all(b"last words").unwrap();
+        drop(peer);
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut conn = Conn::new(TcpStream::from_std(socket), Instant::ZERO);
+        let mut poll = Poll::new().unwrap();
+        poll.registry().register(&mut conn.socket, Token(0), Interest::READABLE).unwrap();
+        let mut events = Events::with_capacity(8);
+        while !conn.ended {
+            poll.poll(&mut events, Some(std::time::Duration::from_secs(60))).unwrap();
+            assert!(!events.is_empty(), "waited in vain");
+            events.iter().for_each(|event| conn.note(event));
+        }
+        let mut buf = [0; 100];
+        assert!(matches!(conn.receive(&mut buf), Received::Bytes(10)));
+        assert!(conn.wants_turn());
+        assert!(matches!(conn.receive(&mut buf), Received::End));
+    }
+}

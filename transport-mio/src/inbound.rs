@@ -47,6 +47,8 @@ impl Inbound {
     }
 
     /// The next thing in `input`, of which what was used is cut off. Answers of the WebSocket layer are added to `replies`.
+    ///
+    /// After `Invalid` or `Closed` it must not be asked again: tungstenite does not say what it does after an error.
     pub(crate) fn next(&mut self, input: &mut &[u8], replies: &mut Vec<u8>) -> Incoming {
         let mut pipe = Pipe { input, replies };
         loop {

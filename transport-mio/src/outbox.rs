@@ -35,7 +35,7 @@ impl Outbox {
         self.control.extend(bytes);
     }
 
-    /// One message, behind everything.
+    /// One message, behind everything but control that comes later.
     pub(crate) fn push_data(&mut self, message: &[u8]) {
         push_frame(&mut self.data, FINAL_BINARY, message);
     }

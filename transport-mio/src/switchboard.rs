@@ -3,18 +3,20 @@
 //! The rule: a socket gets a *turn*, in which it is read once, everything it brought is handled, and everybody for whom something came
 //! of it is written to once. A turn is bounded by the read buffer. A full receiver costs its senders their turns and nobody else anything.
 
+mod pressure;
+
 use std::collections::VecDeque;
 use std::mem;
 
 use mio::event::Event;
 use mio::net::TcpStream;
 use phantom_core::id::ConnId;
-use phantom_core::relay::{Handled, Input, Output, Relay};
+use phantom_core::relay::{Handled, Input, Output, Place, Relay};
 use phantom_core::time::Instant;
 use phantom_core::wire::CloseCode;
 
 use crate::config::ServerLimits;
-use crate::conn::{Conn, Phase, Received, Sent};
+use crate::conn::{Conn, Phase, Received};
 use crate::handshake::{HandshakeFailure, Progress};
 use crate::inbound::{Inbound, Incoming};
 use crate::stats::ServerStats;
@@ -284,34 +286,17 @@ impl Switchboard {
         self.replies.clear();
     }
 
-    /// Hands the frame at hand to its receiver; says whether that was more than it takes, so that its sender is held up.
-    fn forward(&mut self, now: Instant, key: Key, from: ConnId, to: ConnId) -> bool {
-        let Some(to_key) = self.links.key(to) else { return false };
-        let Some(receiver) = self.conns.get_mut(to_key) else { return false };
-        receiver.outbox.push_data(&self.frame);
-        mark(&mut self.dirty, to_key, receiver);
-        let waiting = receiver.outbox.data_bytes();
-        self.stats.outbox_bytes_peak = self.stats.outbox_bytes_peak.max(waiting);
-        if waiting <= self.limits.outbox_bytes_max {
-            return false;
-        }
-        receiver.holds.push(key);
-        if let Some(sender) = self.conns.get_mut(key) {
-            sender.held_by = Some(to_key);
-        }
-        self.stats.held_up += 1;
-        let _done = self.relay.handle(now, Input::Blocked { from, to });
-        true
-    }
-
     /// Does what the machine wants done.
     fn apply_outputs(&mut self, now: Instant) {
         while let Some(output) = self.relay.poll_output() {
             match output {
-                Output::Transmit { to, frame } => {
+                Output::Transmit { to, frame, place } => {
                     let Some(key) = self.links.key(to) else { continue };
                     let Some(conn) = self.conns.get_mut(key) else { continue };
-                    conn.outbox.push_control(&frame);
+                    match place {
+                        Place::Ahead => conn.outbox.push_control(&frame),
+                        Place::Behind => conn.outbox.push_data(&frame),
+                    }
                     mark(&mut self.dirty, key, conn);
                     if conn.outbox.control_bytes() > self.limits.control_bytes_max {
                         let stalled = Input::Invalid { from: to, code: CloseCode::Stalled };
@@ -329,80 +314,6 @@ impl Switchboard {
                     }
                 }
             }
-        }
-    }
-
-    /// Writes to everybody for whom something waits.
-    fn settle(&mut self, now: Instant) {
-        while let Some(key) = self.dirty.pop() {
-            let Some(conn) = self.conns.get_mut(key) else { continue };
-            conn.dirty = false;
-            match (conn.send(now), &conn.phase) {
-                (Sent::Dead, _) => {
-                    self.lose(now, key);
-                    continue;
-                }
-                (Sent::All, &Phase::Closing { theirs: true, .. }) => {
-                    self.remove(now, key);
-                    continue;
-                }
-                (Sent::All, Phase::Closing { .. }) => conn.shut(),
-                (Sent::All, _) => {
-                    if matches!(conn.timer, Some((Wait::Stall, _))) {
-                        self.set_timer(key, None);
-                    }
-                }
-                (Sent::Waiting, _) => {
-                    if conn.timer.is_none() {
-                        conn.progress = now;
-                        self.set_timer(key, Some((Wait::Stall, now + self.limits.stall_timeout)));
-                    }
-                }
-            }
-            if let Some(conn) = self.conns.get_mut(key)
-                && conn.outbox.data_bytes() <= self.limits.outbox_bytes_low
-                && !conn.holds.is_empty()
-            {
-                self.release_senders(now, key);
-            }
-        }
-    }
-
-    fn check_stall(&mut self, now: Instant, key: Key) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        let patience_ends = conn.progress + self.limits.stall_timeout;
-        let &Phase::Open { conn: from, .. } = &conn.phase else { return self.set_timer(key, None) };
-        if patience_ends > now {
-            return self.set_timer(key, Some((Wait::Stall, patience_ends)));
-        }
-        let _done = self.relay.handle(now, Input::Invalid { from, code: CloseCode::Stalled });
-        self.apply_outputs(now);
-    }
-
-    /// Reads again from everybody whom this receiver held up.
-    fn release_senders(&mut self, now: Instant, receiver: Key) {
-        let Some(conn) = self.conns.get_mut(receiver) else { return };
-        for key in mem::take(&mut conn.holds) {
-            if let Some(sender) = self.conns.get_mut(key)
-                && sender.held_by == Some(receiver)
-            {
-                sender.held_by = None;
-                queue(&mut self.ready, key, sender);
-                if let Phase::Open { conn: from, .. } = sender.phase {
-                    let _done = self.relay.handle(now, Input::Unblocked { from });
-                }
-            }
-        }
-    }
-
-    /// Reads again from this sender.
-    fn release(&mut self, key: Key) {
-        let Some(sender) = self.conns.get_mut(key) else { return };
-        queue(&mut self.ready, key, sender);
-        if let Some(receiver) = sender.held_by.take()
-            && let Some(receiver) = self.conns.get_mut(receiver)
-        {
-            receiver.holds.retain(|&held| held != key);
         }
     }
 

@@ -205,4 +205,5 @@ fn survives_having_no_room_for_another_connection() {
     let (status, said) = relay.end();
     assert_eq!(status, Some(0));
     assert!(said.contains("no room for another connection"), "{said}");
+    assert!(said.lines().count() < 1000, "it did not wait between its attempts");
 }

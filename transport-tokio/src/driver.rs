@@ -79,6 +79,8 @@ struct Lane {
     pipe: Arc<Pipe>,
     /// Taken from the outbox, and not by the machine yet.
     staged: VecDeque<Bytes>,
+    /// Memory for packets on their way from the machine to the inbox; empty between turns.
+    scratch: VecDeque<Bytes>,
     /// The machine has been told to end it.
     finished: bool,
 }
@@ -250,19 +252,24 @@ impl Driver {
 
     // What the machine wants.
 
-    /// Returns whether more could be sent at once.
+    /// Returns whether there is something to do at once: more could be sent, or a dial must be begun.
     fn transmit(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         self.machine.handle(now, Input::Writable(self.link.room()));
+        let mut dialled = false;
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Dial { relay } => self.link.dial(relay),
+                Output::Dial { relay } => {
+                    self.link.dial(relay);
+                    dialled = true;
+                }
                 Output::Transmit(frame) => self.link.feed(frame),
                 Output::HangUp(code) => self.hang_up(code),
                 Output::Event(event) => self.on_event(now, event),
             }
         }
         let was_full = self.link.room() == 0;
-        self.link.poll_flush(cx) && was_full
+        let flushed = self.link.poll_flush(cx);
+        dialled || (flushed && was_full)
     }
 
     fn hang_up(&mut self, code: CloseCode) {
@@ -294,7 +301,7 @@ impl Driver {
                 // Requests that crossed have become one channel.
                 self.board.forget_requests(|_, from| from == peer);
                 let pipe = Arc::new(Pipe::new(id, peer, role, Arc::clone(&self.waker)));
-                let lane = Lane { pipe: Arc::clone(&pipe), staged: VecDeque::new(), finished: false };
+                let lane = Lane::new(Arc::clone(&pipe));
                 self.channels.insert(id, lane);
                 let channel = Channel::new(pipe, self.command_sender.clone());
                 if let Some(asker) = self.opening.remove(&peer) {
@@ -362,10 +369,13 @@ impl Driver {
             return;
         };
         let Some(lane) = self.channels.get_mut(&channel) else { return };
+        match event {
+            News::Readable { .. } => return lane.fill_inbox(now, channel, &mut self.machine),
+            News::Writable { .. } => return lane.drain_outbox(now, channel, &mut self.machine),
+            _ => {}
+        }
         let pipe = &*lane.pipe;
         match event {
-            News::Readable { .. } => lane.fill_inbox(now, channel, &mut self.machine),
-            News::Writable { .. } => lane.drain_outbox(now, channel, &mut self.machine),
             News::Delivered { up_to, .. } => pipe.on_delivered(up_to),
             News::Secured { .. } => {
                 let packet_max = self.machine.packet_max(channel).unwrap_or_default();
@@ -430,6 +440,10 @@ impl Drop for Driver {
 }
 
 impl Lane {
+    fn new(pipe: Arc<Pipe>) -> Self {
+        Self { pipe, staged: VecDeque::new(), scratch: VecDeque::new(), finished: false }
+    }
+
     /// Gives the machine what it takes of the outbox. What it does not take waits for [`News::Writable`].
     fn drain_outbox(&mut self, now: Instant, id: ChannelId, machine: &mut Machine) {
         loop {
@@ -457,7 +471,7 @@ impl Lane {
         }
     }
 
-    fn fill_inbox(&self, now: Instant, id: ChannelId, machine: &mut Machine) {
-        self.pipe.fill_inbox(|| machine.receive(now, id));
+    fn fill_inbox(&mut self, now: Instant, id: ChannelId, machine: &mut Machine) {
+        self.pipe.fill_inbox(&mut self.scratch, || machine.receive(now, id));
     }
 }

@@ -313,29 +313,54 @@ impl Pipe {
         last
     }
 
-    /// Fills the inbox from `take`, as far as there is room.
-    pub(crate) fn fill_inbox(&self, mut take: impl FnMut() -> Option<Bytes>) {
-        let mut inbox = lock(&self.inbox);
-        if inbox.discard {
-            drop(inbox);
-            while take().is_some() {}
-            return;
-        }
-        let had = inbox.packets.len();
-        inbox.more = true;
-        while inbox.bytes < INBOX_MAX_BYTES {
-            let Some(packet) = take() else {
-                inbox.more = false;
-                break;
+    /// Fills the inbox from `take`, as far as there is room. `scratch` is empty before and after.
+    pub(crate) fn fill_inbox(&self, scratch: &mut VecDeque<Bytes>, mut take: impl FnMut() -> Option<Bytes>) {
+        loop {
+            let (mut room, discard) = {
+                let inbox = lock(&self.inbox);
+                (INBOX_MAX_BYTES.saturating_sub(inbox.bytes), inbox.discard)
             };
-            inbox.bytes += packet.len() + PACKET_OVERHEAD;
-            inbox.packets.push_back(packet);
+            if discard {
+                while take().is_some() {}
+                return;
+            }
+            let mut more = true;
+            while room > 0 {
+                let Some(packet) = take() else {
+                    more = false;
+                    break;
+                };
+                room = room.saturating_sub(packet.len() + PACKET_OVERHEAD);
+                scratch.push_back(packet);
+            }
+            if !self.put_inbox(scratch, more) {
+                return;
+            }
         }
-        let news = inbox.packets.len() > had;
+    }
+
+    /// Returns whether the receiver has been so quick that more should come at once.
+    fn put_inbox(&self, packets: &mut VecDeque<Bytes>, more: bool) -> bool {
+        let bytes: usize = packets.iter().map(|packet| packet.len() + PACKET_OVERHEAD).sum();
+        let mut inbox = lock(&self.inbox);
+        let hungry = more && inbox.bytes + bytes <= INBOX_MAX_BYTES / 2;
+        inbox.more = more && !hungry;
+        if inbox.discard {
+            packets.clear();
+            return more;
+        }
+        inbox.bytes += bytes;
+        let news = !packets.is_empty();
+        if inbox.packets.is_empty() {
+            std::mem::swap(&mut inbox.packets, packets);
+        } else {
+            inbox.packets.append(packets);
+        }
         drop(inbox);
         if news {
             self.readable.notify_waiters();
         }
+        hungry
     }
 
     pub(crate) fn on_secured(&self, packet_max: usize, verifier: Option<[u8; 16]>) {

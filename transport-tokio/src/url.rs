@@ -35,7 +35,11 @@ impl RelayUrl {
         if authority.contains('@') {
             return Err(refuse("a relay's address has no user name"));
         }
-        let uri: Uri = text.parse().map_err(|_| refuse("it is not a valid address"))?;
+        // A query may stand behind the host alone; in the request there is a path in any case.
+        let behind = &rest[authority.len()..];
+        let path = if behind.starts_with('/') { "" } else { "/" };
+        let whole = format!("{scheme}://{authority}{path}{behind}");
+        let uri: Uri = whole.parse().map_err(|_| refuse("it is not a valid address"))?;
         let host = uri.host().unwrap_or_default();
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if host.is_empty() {
@@ -93,7 +97,7 @@ mod tests {
             ("127.0.0.1:7777", "ws://"),
             ("http://relay.example", "ws://"),
             ("ws://", "valid"),
-            ("ws://:7777", "valid"),
+            ("ws://:7777", "host"),
             ("ws://a b", "valid"),
             ("ws://bücher.example", "valid"),
             ("ws://relay.example:0", "port"),

@@ -22,6 +22,7 @@ impl DriverWaker {
     /// To be called by the driver before it looks for work: what comes after this wakes it again.
     pub(crate) fn listen(&self, cx: &mut Context<'_>) {
         self.waker.register(cx.waker());
-        self.woken.store(false, Ordering::Release);
+        // A swap, not a store: if a `wake` came first and found no need to wake, what it tells of must be seen from here on.
+        self.woken.swap(false, Ordering::AcqRel);
     }
 }

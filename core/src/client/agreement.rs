@@ -10,12 +10,17 @@
 //! | `Shared` (our share is out) | another key: open the next: `Shared` | `Confirmed` | drop this, answer | | |
 //! | `Confirmed` (our CONFIRM is out) | waits for the verdict | | drop this, answer | verdict: secured, or `Failed` | report silence, once |
 //! | `Failed` | open the next: `Shared` | | answer | | |
-//! | `Locked` (no guesses left) | open the next: `Shared` | | keep it | | |
+//! | `Locked` (no guesses left) | answer what is kept, else open the next | | keep it | | |
+//!
+//! To answer is to send a SHARE and at once the CONFIRM. A run after the first is answered late (`Delayed`), and without a key not
+//! at all (`Asked`). Whoever has no guess left is `Locked` instead of sending either. A run has failed if our share was part of it
+//! and it ended without being secured: by its verdict, or because the other side has opened the next.
 //!
 //! What is not in the table is ignored. A side that has sent CONFIRM never leaves the run by its own act: the other side may be
 //! secured already. A SHARE of the next run proves that it is not, so following it is always right.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use super::limits::{CONFIRM_PATIENCE, GUESSES_PER_CHANNEL, RUN_DELAY_MAX, RUNS_MAX};
 use super::message::{Confirm, Share};
@@ -35,8 +40,6 @@ pub(super) struct Agreement {
     answered: u8,
     /// Guesses charged to this channel and not given back.
     guesses: u8,
-    /// Set while CONFIRM is out and the user has set another key.
-    key_waits: bool,
 }
 
 enum Stage {
@@ -44,9 +47,19 @@ enum Stage {
     Asked(Share),
     Delayed { share: Share, until: Instant },
     Shared { exchange: Exchange, key: EncryptionKey },
-    Confirmed { confirming: Box<Confirming>, charge: Charge, silent_at: Option<Instant> },
+    Confirmed(Box<Confirmed>),
     Failed,
     Locked { share: Option<Share> },
+}
+
+/// Our CONFIRM is out.
+struct Confirmed {
+    confirming: Confirming,
+    charge: Charge,
+    key: EncryptionKey,
+    /// The user has set another key since.
+    key_waits: bool,
+    silent_at: Option<Instant>,
 }
 
 /// What an act led to, in the order in which it is to be carried out.
@@ -55,13 +68,19 @@ enum Stage {
 pub(super) struct Step {
     pub(super) share: Option<Share>,
     pub(super) confirm: Option<Confirm>,
-    pub(super) news: Option<News>,
+    pub(super) news: Vec<News>,
+}
+
+impl From<News> for Step {
+    fn from(news: News) -> Self {
+        Self { news: [news].into(), ..Self::default() }
+    }
 }
 
 /// What the agreement tells its channel.
 pub(super) enum News {
-    /// The keys agree.
-    Secured { secured: Box<Secured>, confirm: Confirm, key_refused: bool },
+    /// The keys agree. If the user has set another one since, it is refused.
+    Secured { secured: Box<Secured>, confirm: Confirm, key: EncryptionKey, key_refused: bool },
     /// The keys differ.
     KeysDiffer { guesses_left: u8 },
     /// The two sides did not see the same messages.
@@ -86,7 +105,7 @@ pub(super) struct Means<'a> {
 impl Agreement {
     /// The agreement of a channel that has just opened; the run in `inputs` must be 0.
     pub(super) fn new(inputs: Inputs) -> Self {
-        Self { inputs, stage: Stage::Idle, failed: 0, answered: 0, guesses: 0, key_waits: false }
+        Self { inputs, stage: Stage::Idle, failed: 0, answered: 0, guesses: 0 }
     }
 
     /// The user has set a key, or set it again. `changed` tells whether it is another one than before.
@@ -99,9 +118,9 @@ impl Agreement {
             Stage::Asked(share) | Stage::Locked { share: Some(share) } => self.answer(now, share, means),
             Stage::Idle | Stage::Failed | Stage::Locked { share: None } => self.open_next(means),
             Stage::Shared { .. } if changed => self.open_next(means),
-            stage @ Stage::Confirmed { .. } => {
-                self.key_waits |= changed;
-                self.stage = stage;
+            Stage::Confirmed(mut confirmed) => {
+                confirmed.key_waits |= changed;
+                self.stage = Stage::Confirmed(confirmed);
                 Step::default()
             }
             stage @ (Stage::Delayed { .. } | Stage::Shared { .. }) => {
@@ -123,18 +142,17 @@ impl Agreement {
             }
             stage => {
                 self.inputs.run = share.run;
-                let (first, locked) = (share.run == 1, matches!(stage, Stage::Locked { .. }));
-                if !first && !matches!(stage, Stage::Idle | Stage::Asked(_) | Stage::Delayed { .. }) {
+                if matches!(stage, Stage::Shared { .. } | Stage::Confirmed(_)) {
                     self.failed += 1;
                 }
                 if self.failed >= RUNS_MAX {
-                    return Step { news: Some(News::TooManyRuns), ..Step::default() };
+                    return News::TooManyRuns.into();
                 }
-                if locked {
+                if matches!(stage, Stage::Locked { .. }) {
                     self.stage = Stage::Locked { share: Some(share) };
                 } else if means.key.is_none() {
                     self.stage = Stage::Asked(share);
-                } else if first {
+                } else if share.run == 1 {
                     return self.answer(now, share, means);
                 } else {
                     let delay = Duration::from_secs(1 << self.answered.min(3)).min(RUN_DELAY_MAX);
@@ -148,21 +166,20 @@ impl Agreement {
 
     pub(super) fn on_confirm(&mut self, confirm: &Confirm, means: &mut Means<'_>) -> Step {
         match core::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Confirmed { confirming, charge, .. } if confirm.run == self.inputs.run => {
-                let own = self.confirm_message(&confirming);
+            Stage::Confirmed(confirmed) if confirm.run == self.inputs.run => {
+                let own = self.confirm_message(&confirmed.confirming);
+                let Confirmed { confirming, charge, key, key_waits, .. } = *confirmed;
                 match confirming.judge(&confirm.check, &confirm.tag) {
                     Verdict::Secured(secured) => {
                         means.budget.give_back(charge);
-                        self.guesses = self.guesses.saturating_sub(1);
-                        let key_refused = core::mem::take(&mut self.key_waits);
-                        let news = News::Secured { secured, confirm: own, key_refused };
-                        Step { news: Some(news), ..Step::default() }
+                        let key_refused = key_waits && means.key.is_some_and(|set| !set.same_as(&key));
+                        News::Secured { secured, confirm: own, key, key_refused }.into()
                     }
                     Verdict::KeysDiffer => {
                         let guesses_left = GUESSES_PER_CHANNEL.saturating_sub(self.guesses);
-                        self.fail(News::KeysDiffer { guesses_left }, means)
+                        self.fail(News::KeysDiffer { guesses_left }, key_waits, means)
                     }
-                    Verdict::HandshakeAltered => self.fail(News::Altered, means),
+                    Verdict::HandshakeAltered => self.fail(News::Altered, key_waits, means),
                 }
             }
             stage => {
@@ -180,9 +197,9 @@ impl Agreement {
                 };
                 self.answer(now, share, means)
             }
-            Stage::Confirmed { silent_at, .. } if silent_at.is_some_and(|at| at <= now) => {
-                *silent_at = None;
-                Step { news: Some(News::PeerSilent), ..Step::default() }
+            Stage::Confirmed(confirmed) if confirmed.silent_at.is_some_and(|at| at <= now) => {
+                confirmed.silent_at = None;
+                News::PeerSilent.into()
             }
             _ => Step::default(),
         }
@@ -191,7 +208,7 @@ impl Agreement {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Delayed { until, .. } => Some(*until),
-            Stage::Confirmed { silent_at, .. } => *silent_at,
+            Stage::Confirmed(confirmed) => confirmed.silent_at,
             _ => None,
         }
     }
@@ -204,17 +221,25 @@ impl Agreement {
     /// Our CONFIRM, if it is out: it is sent again over each new way, and the channel can be found again by the value with it.
     pub(super) fn confirmed(&self) -> Option<(Confirm, [u8; 16])> {
         match &self.stage {
-            Stage::Confirmed { confirming, .. } => {
+            Stage::Confirmed(confirmed) => {
+                let confirming = &confirmed.confirming;
                 Some((self.confirm_message(confirming), confirming.rendezvous()))
             }
             _ => None,
         }
     }
 
+    /// The other side can be reached again, and its silence counts from now on.
+    pub(super) fn on_attached(&mut self, now: Instant) {
+        if let Stage::Confirmed(confirmed) = &mut self.stage {
+            confirmed.silent_at = Some(now + CONFIRM_PATIENCE);
+        }
+    }
+
     /// Opens a run by the user's act.
     fn open_next(&mut self, means: &mut Means<'_>) -> Step {
         let Some(run) = self.inputs.run.checked_add(1) else {
-            return Step { news: Some(News::TooManyRuns), ..Step::default() };
+            return News::TooManyRuns.into();
         };
         let Some(key) = means.key else { return Step::default() };
         if let Some(step) = self.refuse_locked(key, None, means.budget) {
@@ -256,30 +281,33 @@ impl Agreement {
             return step;
         }
         let Ok(confirming) = exchange.finish(&share.share, &share.ad) else {
-            return Step { news: Some(News::Invalid), ..Step::default() };
+            return News::Invalid.into();
         };
         let Ok(charge) = means.budget.charge(key) else {
             self.stage = Stage::Locked { share: None };
-            return Step { news: Some(News::Locked { failed: means.budget.spent(key) }), ..Step::default() };
+            return News::Locked { failed: means.budget.spent(key) }.into();
         };
         self.guesses = self.guesses.saturating_add(1);
         let confirm = self.confirm_message(&confirming);
-        let silent_at = Some(now + CONFIRM_PATIENCE);
-        self.stage = Stage::Confirmed { confirming: Box::new(confirming), charge, silent_at };
+        self.stage = Stage::Confirmed(Box::new(Confirmed {
+            confirming,
+            charge,
+            key: key.clone(),
+            key_waits: false,
+            silent_at: Some(now + CONFIRM_PATIENCE),
+        }));
         Step { confirm: Some(confirm), ..Step::default() }
     }
 
     /// The run has failed. A key that was set meanwhile opens the next.
-    fn fail(&mut self, news: News, means: &mut Means<'_>) -> Step {
+    fn fail(&mut self, news: News, key_waits: bool, means: &mut Means<'_>) -> Step {
         self.failed += 1;
         self.stage = Stage::Failed;
         if self.failed >= RUNS_MAX {
-            return Step { news: Some(News::TooManyRuns), ..Step::default() };
+            return News::TooManyRuns.into();
         }
-        let mut step = Step { news: Some(news), ..Step::default() };
-        if core::mem::take(&mut self.key_waits) {
-            step.share = self.open_next(means).share;
-        }
+        let mut step = if key_waits { self.open_next(means) } else { Step::default() };
+        step.news.insert(0, news);
         step
     }
 
@@ -295,7 +323,7 @@ impl Agreement {
         }
         let failed = budget.spent(key).max(u32::from(self.guesses));
         self.stage = Stage::Locked { share };
-        Some(Step { news: Some(News::Locked { failed }), ..Step::default() })
+        Some(News::Locked { failed }.into())
     }
 
     fn share_message(&self, exchange: &Exchange) -> Share {
@@ -307,3 +335,6 @@ impl Agreement {
         Confirm { run: self.inputs.run, check, tag }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,11 @@
 //! | `Agreeing` | both keys, and their agreement | `secure_timeout` |
 //! | `Secured` | packets, and both ends | none while attached and heard |
 //! | `Secured`, complete | the other side to know it, too | 30 s |
-//! | cut, with a session or a CONFIRM | the other end, by REJOIN | `patience` |
+//! | cut, with a session or a CONFIRM | the other end, by REJOIN | `patience`, since it was first looked for |
 //! | `Ended` | the application to take what has arrived | none: nothing is held but that |
+//!
+//! A channel that is `Secured` and whose packets have all arrived, both ways, is complete: whatever happens to it then, it has
+//! finished.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -14,11 +17,12 @@ use alloc::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::agreement::{Agreement, Means, News, Step};
-use super::event::{End, Event, Fate};
+use super::event::{End, Event, Fate, Held};
 use super::limits::{LINGER, REJOIN_REPEAT};
 use super::message::{Confirm, Message};
-use super::outbound::SendQueue;
+use super::queue::SendQueue;
 use super::session::{Fault, Outcome, Session};
+use super::unread::Unread;
 use super::{ClientLimits, Output, SendError};
 use crate::crypto::exchange::Inputs;
 use crate::crypto::{EncryptionKey, GuessBudget, Role};
@@ -40,27 +44,28 @@ pub(super) struct Channel {
     reported: u64,
     /// The application knows that there is something to take.
     told_readable: bool,
-    /// Ways in a row that were left because they did not lead to the other side.
+    /// Ways in a row that did not lead to the other side.
     left: u32,
+    /// Since when the other end is looked for, until it is heard again.
+    lost_at: Option<Instant>,
 }
 
 enum Attachment {
     Attached {
         number: u32,
+        /// Found by REJOIN: it may lead to somebody else.
+        found: bool,
     },
     /// No way to the other side. Until when to look for one, and when to ask the relay next.
-    Cut {
-        patience_ends: Instant,
-        rejoin_at: Instant,
-    },
+    Cut { patience_ends: Instant, rejoin_at: Instant },
     /// For ever.
     None,
 }
 
 enum Stage {
     Agreeing { agreement: Box<Agreement>, until: Instant },
-    Secured { session: Box<Session>, confirm: Confirm, linger_until: Option<Instant> },
-    Ended { session: Option<Box<Session>>, end: End, told: bool },
+    Secured { session: Box<Session>, confirm: Confirm, key: EncryptionKey, linger_until: Option<Instant> },
+    Ended { unread: Unread, end: End, fate: Fate, told: bool },
 }
 
 /// What a channel works with, and does not own.
@@ -101,7 +106,7 @@ impl Channel {
             id,
             peer,
             role: inputs.role,
-            attachment: Attachment::Attached { number },
+            attachment: Attachment::Attached { number, found: false },
             stage: Stage::Agreeing {
                 agreement: Box::new(Agreement::new(inputs)),
                 until: cx.now + cx.limits.secure_timeout,
@@ -111,6 +116,7 @@ impl Channel {
             reported: 0,
             told_readable: false,
             left: 0,
+            lost_at: None,
         };
         cx.event(Event::Opened { channel: id, peer, role: channel.role });
         channel.key_set(true, cx);
@@ -128,10 +134,10 @@ impl Channel {
 
     /// Sets the key of this channel alone. Returns false, and changes nothing, if the channel is secured with another one.
     pub(super) fn set_own_key(&mut self, key: EncryptionKey, cx: &mut Context<'_>) -> bool {
-        let same = self.own_key.as_ref().or(cx.default_key).is_some_and(|old| old.same_as(&key));
-        if !matches!(self.stage, Stage::Agreeing { .. }) {
-            return same;
+        if let Stage::Secured { key: kept, .. } = &self.stage {
+            return kept.same_as(&key);
         }
+        let same = self.own_key.as_ref().or(cx.default_key).is_some_and(|old| old.same_as(&key));
         self.own_key = Some(key);
         self.key_set(!same, cx);
         true
@@ -165,15 +171,12 @@ impl Channel {
     }
 
     pub(super) fn take(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
-        let session = match &mut self.stage {
-            Stage::Secured { session, .. } => session,
-            Stage::Ended { session: Some(session), .. } => session,
-            _ => return None,
+        let (packet, more) = match &mut self.stage {
+            Stage::Secured { session, .. } => (session.take(), session.is_readable()),
+            Stage::Ended { unread, .. } => (unread.take(), !unread.is_empty()),
+            Stage::Agreeing { .. } => return None,
         };
-        let packet = session.take();
-        if !session.is_readable() {
-            self.told_readable = false;
-        }
+        self.told_readable &= more;
         self.settle(cx);
         packet
     }
@@ -188,9 +191,14 @@ impl Channel {
         self.settle(cx);
     }
 
-    /// Ends the channel at once; what has not been confirmed may be lost.
+    /// Ends the channel at once; what has not been confirmed may be lost, and what has not been taken is dropped.
     pub(super) fn abort(&mut self, cx: &mut Context<'_>) {
-        self.fail(Fault::Aborted { code: 0 }, End::Disconnected, cx);
+        if self.is_live() {
+            self.fail(Fault::Aborted { code: 0 }, End::Disconnected, cx);
+        }
+        if let Stage::Ended { unread, .. } = &mut self.stage {
+            *unread = Unread::default();
+        }
         self.settle(cx);
     }
 
@@ -205,15 +213,14 @@ impl Channel {
             (Stage::Agreeing { .. }, Some(Message::Confirm(confirm))) => {
                 self.agree(cx, |agreement, _, means| agreement.on_confirm(&confirm, means));
             }
-            (Stage::Secured { session, .. }, Some(Message::Data)) => {
-                let outcome = session.on_data(cx.now, payload);
-                self.on_outcome(outcome, cx);
-            }
-            (Stage::Secured { session, .. }, Some(Message::Ctrl)) => {
+            (Stage::Secured { session, .. }, Some(kind @ (Message::Data | Message::Ctrl))) => {
                 let was_proven = session.is_proven();
-                let outcome = session.on_ctrl(cx.now, payload);
+                let outcome = match kind {
+                    Message::Ctrl => session.on_ctrl(cx.now, payload),
+                    _ => session.on_data(cx.now, payload),
+                };
                 if !was_proven && session.is_proven() {
-                    self.left = 0;
+                    (self.left, self.lost_at) = (0, None);
                     cx.event(Event::Resumed { channel: self.id });
                 }
                 self.on_outcome(outcome, cx);
@@ -255,30 +262,38 @@ impl Channel {
             *until = cx.now + cx.limits.secure_timeout;
         }
         let channel = self.id;
-        // A failed run's news comes before the share that opens the next; a run's own share before its CONFIRM.
-        let mut news = step.news;
-        if let Attachment::Attached { number } = self.attachment {
+        let attached = match self.attachment {
+            Attachment::Attached { number, found } => Some((number, found)),
+            Attachment::Cut { .. } | Attachment::None => None,
+        };
+        if let Some((number, _)) = attached {
+            // A run's own share before its CONFIRM.
             let frames = [step.share.map(|share| share.frame(number)), step.confirm.map(|c| c.frame(number))];
             for frame in frames.into_iter().flatten() {
                 cx.transmit(frame);
             }
         }
-        match news.take() {
-            None => {}
-            Some(News::Secured { secured, confirm, key_refused }) => {
-                let session = Box::new(Session::new(cx.now, *secured, cx.limits));
-                self.stage = Stage::Secured { session, confirm, linger_until: None };
-                cx.event(Event::Secured { channel });
-                if key_refused {
-                    cx.event(Event::KeyRefused { channel });
+        for news in step.news {
+            match news {
+                News::Secured { secured, confirm, key, key_refused } => {
+                    let mut session = Box::new(Session::new(cx.now, *secured, cx.limits));
+                    if attached.is_some_and(|(_, found)| found) {
+                        // A CONFIRM can be repeated by anybody who has seen it; only a record proves the way.
+                        session.attached(cx.now);
+                    }
+                    self.stage = Stage::Secured { session, confirm, key, linger_until: None };
+                    cx.event(Event::Secured { channel });
+                    if key_refused {
+                        cx.event(Event::KeyRefused { channel });
+                    }
                 }
+                News::KeysDiffer { guesses_left } => cx.event(Event::KeysDiffer { channel, guesses_left }),
+                News::Altered => cx.event(Event::HandshakeAltered { channel }),
+                News::PeerSilent => cx.event(Event::PeerSilent { channel }),
+                News::Locked { failed } => cx.event(Event::Locked { channel, failed }),
+                News::Invalid => self.end(End::HandshakeInvalid, cx),
+                News::TooManyRuns => self.end(End::TooManyRuns, cx),
             }
-            Some(News::KeysDiffer { guesses_left }) => cx.event(Event::KeysDiffer { channel, guesses_left }),
-            Some(News::Altered) => cx.event(Event::HandshakeAltered { channel }),
-            Some(News::PeerSilent) => cx.event(Event::PeerSilent { channel }),
-            Some(News::Locked { failed }) => cx.event(Event::Locked { channel, failed }),
-            Some(News::Invalid) => self.end(End::HandshakeInvalid, cx),
-            Some(News::TooManyRuns) => self.end(End::TooManyRuns, cx),
         }
     }
 
@@ -286,48 +301,64 @@ impl Channel {
 
     /// The relay says that the channel is gone, or the link to the relay is.
     pub(super) fn on_cut(&mut self, word: Option<Ended>, cx: &mut Context<'_>) {
-        if !matches!(self.attachment, Attachment::Attached { .. }) {
-            return;
-        }
+        let Attachment::Attached { found, .. } = self.attachment else { return };
         self.attachment = Attachment::None;
+        let proven = match &self.stage {
+            Stage::Secured { session, .. } => session.is_proven(),
+            _ => !found,
+        };
         match &self.stage {
             Stage::Ended { .. } => {}
-            Stage::Secured { linger_until: Some(_), .. } => self.end(End::Finished, cx),
-            Stage::Secured { .. } if cx.limits.patience > Duration::ZERO => {
-                self.cut(word, Duration::ZERO, cx)
+            Stage::Agreeing { agreement, .. } if agreement.confirmed().is_none() => {
+                self.end(End::Left(word), cx);
             }
-            Stage::Secured { .. } => self.end(End::Truncated, cx),
-            Stage::Agreeing { agreement, .. }
-                if agreement.confirmed().is_some() && cx.limits.patience > Duration::ZERO =>
-            {
-                self.cut(word, Duration::ZERO, cx);
+            _ => {
+                let pause = if proven { Duration::ZERO } else { self.pause(cx) };
+                self.cut(word, pause, cx);
             }
-            Stage::Agreeing { .. } => self.end(End::Left(word), cx),
         }
         self.settle(cx);
     }
 
     /// This way is no good: give it up and look for another, with growing pauses.
     fn leave(&mut self, cx: &mut Context<'_>) {
-        let Attachment::Attached { number } = self.attachment else { return };
+        let Attachment::Attached { number, .. } = self.attachment else { return };
         cx.control(&ClientFrame::Close { channel: number });
-        let pause = super::link::pause(self.left, cx.limits.redial_min, cx.limits.redial_max, cx.rng);
-        self.left = self.left.saturating_add(1);
+        self.attachment = Attachment::None;
+        let pause = self.pause(cx);
         self.cut(None, pause, cx);
     }
 
-    /// Looks for the other end from `pause` on, as long as patience lasts. It began when the other side was last heard.
+    /// How long to wait after a way that did not lead to the other side.
+    fn pause(&mut self, cx: &mut Context<'_>) -> Duration {
+        let lost = self.left;
+        self.left = lost.saturating_add(1);
+        super::link::pause(lost, cx.limits.redial_min, cx.limits.redial_max, cx.rng)
+    }
+
+    /// Looks for the other end from `pause` on, as long as patience lasts. It began with the first cut since the other side was
+    /// heard: a way that is found and lost again without a word from it is no news of it.
     fn cut(&mut self, word: Option<Ended>, pause: Duration, cx: &mut Context<'_>) {
-        let patience_ends = match &mut self.stage {
+        let patience = match &mut self.stage {
+            Stage::Secured { linger_until: Some(_), .. } => return self.end(End::Finished, cx),
             Stage::Secured { session, .. } => {
                 session.detached();
-                session.heard() + cx.limits.patience
+                cx.limits.patience
             }
-            _ => cx.now + cx.limits.patience.min(cx.limits.patience_unsecured),
+            _ => cx.limits.patience.min(cx.limits.patience_unsecured),
         };
+        let patience_ends = *self.lost_at.get_or_insert(cx.now) + patience;
+        if patience_ends <= cx.now {
+            return self.give_up(word, cx);
+        }
         self.attachment = Attachment::Cut { patience_ends, rejoin_at: cx.now + pause };
         cx.event(Event::Interrupted { channel: self.id, relay_says: word });
         self.rejoin(cx);
+    }
+
+    fn give_up(&mut self, word: Option<Ended>, cx: &mut Context<'_>) {
+        let end = if self.is_secured() { End::Truncated } else { End::Left(word) };
+        self.end(end, cx);
     }
 
     /// Asks the relay for the other end, if it is time and the relay is there.
@@ -368,7 +399,7 @@ impl Channel {
 
     /// The relay has found the other end, it says.
     pub(super) fn on_attached(&mut self, number: u32, cx: &mut Context<'_>) {
-        self.attachment = Attachment::Attached { number };
+        self.attachment = Attachment::Attached { number, found: true };
         match &mut self.stage {
             Stage::Secured { session, confirm, .. } => {
                 if !session.peer_opened() {
@@ -380,6 +411,7 @@ impl Channel {
                 if let Some((confirm, _)) = agreement.confirmed() {
                     cx.transmit(confirm.frame(number));
                 }
+                agreement.on_attached(cx.now);
             }
             Stage::Ended { .. } => {}
         }
@@ -392,8 +424,7 @@ impl Channel {
         let now = cx.now;
         if let Attachment::Cut { patience_ends, .. } = self.attachment {
             if patience_ends <= now {
-                let secured = matches!(self.stage, Stage::Secured { .. });
-                self.end(if secured { End::Truncated } else { End::Left(None) }, cx);
+                self.give_up(None, cx);
                 return self.settle(cx);
             }
             self.rejoin(cx);
@@ -430,17 +461,20 @@ impl Channel {
             Stage::Secured { linger_until: Some(until), .. } if attached => {
                 Some((*until, "the other side must learn that the channel is complete"))
             }
+            _ => None,
+        };
+        let session = match &self.stage {
             Stage::Secured { session, .. } if attached => {
                 Some((session.deadline(), "a session sends its state"))
             }
             _ => None,
         };
-        way.into_iter().chain(stage).min()
+        way.into_iter().chain(stage).chain(session).min()
     }
 
     /// The next frame of this channel; `data` if the transport takes data, too.
     pub(super) fn poll(&mut self, data: bool, cx: &mut Context<'_>) -> Option<Bytes> {
-        let Attachment::Attached { number } = self.attachment else { return None };
+        let Attachment::Attached { number, .. } = self.attachment else { return None };
         let Stage::Secured { session, .. } = &mut self.stage else { return None };
         let frame = session.poll_state(number).and_then(|state| match state {
             Some(state) => Ok(Some(state)),
@@ -468,7 +502,7 @@ impl Channel {
 
     /// Says so to the other side, then ends.
     fn fail(&mut self, fault: Fault, end: End, cx: &mut Context<'_>) {
-        if let (Attachment::Attached { number }, Stage::Secured { session, .. }) =
+        if let (Attachment::Attached { number, .. }, Stage::Secured { session, .. }) =
             (&self.attachment, &mut self.stage)
         {
             let answers_abort = matches!(end, End::Aborted { .. });
@@ -480,14 +514,22 @@ impl Channel {
     }
 
     fn end(&mut self, end: End, cx: &mut Context<'_>) {
-        if let Attachment::Attached { number } = self.attachment {
+        // The first end is the true one; what has arrived before it can still be taken.
+        if matches!(self.stage, Stage::Ended { .. }) {
+            return;
+        }
+        if let Attachment::Attached { number, .. } = self.attachment {
             cx.control(&ClientFrame::Close { channel: number });
         }
         self.attachment = Attachment::None;
-        let placeholder = Stage::Ended { session: None, end, told: false };
-        if let Stage::Secured { session, .. } = core::mem::replace(&mut self.stage, placeholder) {
-            self.stage = Stage::Ended { session: Some(session), end, told: false };
-        }
+        let fate = self.fate();
+        let ended = |unread| Stage::Ended { unread, end, fate, told: false };
+        self.stage = match core::mem::replace(&mut self.stage, ended(Unread::default())) {
+            Stage::Secured { session, .. } => ended(session.into_unread()),
+            stage @ Stage::Ended { .. } => stage,
+            Stage::Agreeing { .. } => ended(Unread::default()),
+        };
+        self.queue.clear();
     }
 
     /// Draws the conclusions after anything has happened.
@@ -509,34 +551,23 @@ impl Channel {
                 }
             }
         }
-        if let Stage::Secured { session, .. } | Stage::Ended { session: Some(session), .. } = &self.stage
-            && session.is_readable()
-            && !self.told_readable
-        {
+        let readable = match &self.stage {
+            Stage::Secured { session, .. } => session.is_readable(),
+            Stage::Ended { unread, .. } => !unread.is_empty(),
+            Stage::Agreeing { .. } => false,
+        };
+        if readable && !self.told_readable {
             self.told_readable = true;
             cx.event(Event::Readable { channel });
         }
-        if matches!(self.stage, Stage::Secured { .. } | Stage::Agreeing { .. }) && self.queue.take_room() {
+        if self.is_live() && self.queue.take_room() {
             cx.event(Event::Writable { channel });
         }
-        if let Stage::Ended { session, end, told: told @ false } = &mut self.stage
-            && !session.as_ref().is_some_and(|session| session.is_readable())
+        if let Stage::Ended { end, fate, told: told @ false, .. } = &mut self.stage
+            && !readable
         {
             *told = true;
-            let (end, fate) = (*end, Self::fate_of(session.as_deref(), &self.queue));
-            self.queue.clear();
-            cx.event(Event::Closed { channel, peer: self.peer, end, fate });
-        }
-    }
-
-    fn fate_of(session: Option<&Session>, queue: &SendQueue) -> Fate {
-        let accepted = queue.accepted();
-        match session {
-            Some(session) => {
-                let (delivered, started) = (session.packets_acked(), session.packets_started());
-                Fate { delivered, uncertain: started - delivered, unsent: accepted - started }
-            }
-            None => Fate { delivered: 0, uncertain: 0, unsent: accepted },
+            cx.event(Event::Closed { channel, peer: self.peer, end: *end, fate: *fate });
         }
     }
 
@@ -553,7 +584,7 @@ impl Channel {
     /// The number the relay knows it by.
     pub(super) fn number(&self) -> Option<u32> {
         match self.attachment {
-            Attachment::Attached { number } => Some(number),
+            Attachment::Attached { number, .. } => Some(number),
             _ => None,
         }
     }
@@ -587,11 +618,27 @@ impl Channel {
         }
     }
 
+    pub(super) fn held(&self) -> Held {
+        let mut held = match &self.stage {
+            Stage::Secured { session, .. } => session.held(),
+            Stage::Ended { unread, .. } => {
+                Held { received: usize::try_from(unread.cost()).unwrap_or(usize::MAX), ..Held::default() }
+            }
+            Stage::Agreeing { .. } => Held::default(),
+        };
+        held.queued = self.queue.bytes();
+        held
+    }
+
     pub(super) fn fate(&self) -> Fate {
+        let accepted = self.queue.accepted();
         match &self.stage {
-            Stage::Secured { session, .. } => Self::fate_of(Some(session), &self.queue),
-            Stage::Ended { session, .. } => Self::fate_of(session.as_deref(), &self.queue),
-            Stage::Agreeing { .. } => Self::fate_of(None, &self.queue),
+            Stage::Agreeing { .. } => Fate { delivered: 0, uncertain: 0, unsent: accepted },
+            Stage::Secured { session, .. } => {
+                let (delivered, started) = (session.packets_acked(), session.packets_started());
+                Fate { delivered, uncertain: started - delivered, unsent: accepted - started }
+            }
+            Stage::Ended { fate, .. } => *fate,
         }
     }
 }

@@ -4,33 +4,20 @@
 //!   a part, in the packet that is being put together.
 //! * The window is what may still come. Records whose packets are complete and not all taken count against it; a packet that is
 //!   being put together does not, else one longer than the window could never be completed. The edge moves forward only.
-//! * A record with many packets is kept whole, and packets are cut from it as they are taken.
-
-use alloc::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::message::item;
+use super::unread::{Unread, is_many};
 use crate::crypto::record::{Data, HEADER, OpenError, Opener, TAG};
 
-/// Packets of one record, or one packet of several records, that wait for the application.
-struct Ready {
-    content: Content,
-    /// What it counts against the window until all of it is taken.
-    cost: u64,
-}
-
-enum Content {
-    One(Bytes),
-    /// `{ length LEB128, bytes }` one or more times; checked when it came.
-    Many(Bytes),
-}
+/// A packet shorter than this is copied out of the buffer it came in: that may be a large one, shared by many frames, and would
+/// live as long as the packet waits.
+const COPY_MAX: usize = 4096;
 
 pub(super) struct Inbound {
     opener: Opener<Data>,
-    ready: VecDeque<Ready>,
-    /// The sum of the costs in `ready`.
-    waiting: u64,
+    unread: Unread,
     /// A packet of which parts have come, and what they cost.
     assembly: Option<(BytesMut, u64)>,
     /// Window bytes ever received.
@@ -55,8 +42,7 @@ impl Inbound {
     pub(super) fn new(opener: Opener<Data>, window_max: usize, packet_max: usize) -> Self {
         Self {
             opener,
-            ready: VecDeque::new(),
-            waiting: 0,
+            unread: Unread::default(),
             assembly: None,
             received_total: 0,
             edge: window_max as u64,
@@ -104,21 +90,22 @@ impl Inbound {
                 let (packet, cost) = match self.assembly.take() {
                     Some((mut packet, cost)) => {
                         packet.extend_from_slice(&body);
-                        (packet, cost + wire)
+                        (packet.freeze(), cost + wire)
                     }
-                    None => (body, wire),
+                    None => (own(body), wire),
                 };
                 if packet.len() > self.packet_max {
                     return None;
                 }
-                self.push(Content::One(packet.freeze()), cost);
+                self.unread.push_one(packet, cost);
             }
             item::MANY if self.assembly.is_none() && is_many(&body, self.packet_max) => {
                 self.count(wire)?;
-                self.push(Content::Many(body.freeze()), wire);
+                self.unread.push_many(own(body), wire);
             }
             _ => return None,
         }
+        self.move_edge();
         Some(())
     }
 
@@ -128,38 +115,38 @@ impl Inbound {
         (self.received_total <= self.edge).then_some(())
     }
 
-    fn push(&mut self, content: Content, cost: u64) {
-        self.waiting += cost;
-        self.ready.push_back(Ready { content, cost });
-        self.move_edge();
-    }
-
     fn move_edge(&mut self) {
-        let edge = (self.received_total + self.window_max).saturating_sub(self.waiting);
+        let edge = (self.received_total + self.window_max).saturating_sub(self.unread.cost());
         self.edge = self.edge.max(edge);
     }
 
     /// The next packet for the application.
     pub(super) fn take(&mut self) -> Option<Bytes> {
-        let first = self.ready.front_mut()?;
-        let (packet, is_last) = match &mut first.content {
-            Content::One(packet) => (core::mem::take(packet), true),
-            Content::Many(rest) => {
-                let len = get_leb128(rest).expect("checked when the record came");
-                (rest.split_to(len), rest.is_empty())
-            }
-        };
-        if is_last {
-            self.waiting -= first.cost;
-            self.ready.pop_front();
-            self.move_edge();
-        }
-        Some(packet)
+        let packet = self.unread.take();
+        self.move_edge();
+        packet
+    }
+
+    /// Bytes of records whose packets were not taken, and of the packet in assembly.
+    pub(super) fn held(&self) -> usize {
+        let assembly = self.assembly.as_ref().map_or(0, |(packet, _)| packet.len());
+        usize::try_from(self.unread.cost()).unwrap_or(usize::MAX).saturating_add(assembly)
     }
 
     /// Whether a packet can be taken.
     pub(super) fn is_readable(&self) -> bool {
-        !self.ready.is_empty()
+        !self.unread.is_empty()
+    }
+
+    /// Window bytes of everything that is held: packets that wait, and the one in assembly.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> u64 {
+        self.unread.cost() + self.assembly.as_ref().map_or(0, |(_, cost)| *cost)
+    }
+
+    /// What has arrived and was not taken; everything else, keys above all, is wiped.
+    pub(super) fn into_unread(self) -> Unread {
+        self.unread
     }
 
     /// The sequence number of the next record to be opened.
@@ -168,8 +155,7 @@ impl Inbound {
     }
 
     /// Up to where the other side may send, and how much that is from here.
-    pub(super) fn edge(&mut self) -> (u64, u32) {
-        self.move_edge();
+    pub(super) fn edge(&self) -> (u64, u32) {
         (self.edge, u32::try_from(self.edge.saturating_sub(self.received_total)).unwrap_or(u32::MAX))
     }
 
@@ -179,30 +165,7 @@ impl Inbound {
     }
 }
 
-/// Whether `body` is one or more packets, each behind its length in the shortest form, to the last byte.
-fn is_many(body: &[u8], packet_max: usize) -> bool {
-    let mut rest = body;
-    while !rest.is_empty() {
-        match get_leb128(&mut rest) {
-            Some(len) if len <= packet_max && len <= rest.len() => rest = &rest[len..],
-            _ => return false,
-        }
-    }
-    !body.is_empty()
-}
-
-/// Reads a length of at most four bytes in its shortest form.
-fn get_leb128(from: &mut impl Buf) -> Option<usize> {
-    let mut value = 0;
-    for shift in [0, 7, 14, 21] {
-        if !from.has_remaining() {
-            return None;
-        }
-        let byte = from.get_u8();
-        value |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return (byte != 0 || shift == 0).then_some(value);
-        }
-    }
-    None
+/// `body` in a buffer of about its own size.
+fn own(body: BytesMut) -> Bytes {
+    if body.len() < COPY_MAX { Bytes::copy_from_slice(&body) } else { body.freeze() }
 }

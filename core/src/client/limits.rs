@@ -20,19 +20,19 @@ pub struct ClientLimits {
     pub unacked_max_records: usize,
     /// Bytes of records received whose packets the application has not taken, per channel. At least 128 KiB.
     pub receive_window_bytes: usize,
-    /// How long a dial may take, until the transport stands.
+    /// How long a dial may take, until the transport stands. This and the next two are at least a second.
     pub dial_timeout: Duration,
     /// How long the relay may take to greet and to give an ID.
     pub join_timeout: Duration,
-    /// Silence after which the relay is pinged, and the time it then has to answer.
+    /// The time between pings, whatever else is sent, and the time in which the relay must then be heard.
     pub ping_interval: Duration,
     /// The first pause before dialling again; each further one is twice as long.
     pub redial_min: Duration,
     /// The longest pause before dialling again.
     pub redial_max: Duration,
-    /// How long a channel may take to be secured, from its opening or from the last run of the key agreement.
+    /// How long a channel may take to be secured, from its opening or from the last run of the key agreement; at least a second.
     pub secure_timeout: Duration,
-    /// How long a cut channel waits for the other end. Zero: a cut ends it.
+    /// How long a cut channel looks for the other end. Zero: a cut ends it.
     pub patience: Duration,
     /// The same, while the key agreement is not complete.
     pub patience_unsecured: Duration,
@@ -68,8 +68,12 @@ impl ClientLimits {
         self.unacked_max_bytes = self.unacked_max_bytes.max(WINDOW_MIN);
         self.unacked_max_records = self.unacked_max_records.max(8);
         self.receive_window_bytes = self.receive_window_bytes.clamp(WINDOW_MIN, 1 << 30);
-        self.redial_min = self.redial_min.max(Duration::from_millis(10));
-        self.redial_max = self.redial_max.max(self.redial_min);
+        for time in [&mut self.dial_timeout, &mut self.join_timeout, &mut self.ping_interval] {
+            *time = (*time).max(Duration::from_secs(1));
+        }
+        self.secure_timeout = self.secure_timeout.max(Duration::from_secs(1));
+        self.redial_min = self.redial_min.clamp(Duration::from_millis(10), REDIAL_MAX);
+        self.redial_max = self.redial_max.clamp(self.redial_min, REDIAL_MAX);
         self
     }
 }
@@ -78,6 +82,8 @@ impl ClientLimits {
 pub(super) const PACKET_LOG2_MIN: u8 = 16;
 /// The largest largest packet a side may announce, as a power of two.
 pub(super) const PACKET_LOG2_MAX: u8 = 30;
+/// The longest pause before dialling again that can be asked for.
+const REDIAL_MAX: Duration = Duration::from_secs(3600);
 /// The smallest window.
 const WINDOW_MIN: usize = 128 << 10;
 /// What a sender may have on its way before the first STATE of the other side.
@@ -129,6 +135,11 @@ pub(super) const GUESSES_PER_CHANNEL: u8 = 5;
 pub(super) const CONFIRM_PATIENCE: Duration = Duration::from_secs(15);
 /// The longest delay of an answer to a run after the first.
 pub(super) const RUN_DELAY_MAX: Duration = Duration::from_secs(8);
+/// The longest absence of a relay that is believed.
+pub(super) const DRAIN_MAX: Duration = Duration::from_secs(600);
+/// Frames in answer to unwanted ones of the relay, in one interval of pings: a relay that sends and does not read must not fill our
+/// memory.
+pub(super) const REPLIES_MAX: u8 = 64;
 /// What the relay has beyond a request's lifetime to say that it expired.
 pub(super) const REQUEST_GRACE: Duration = Duration::from_secs(5);
 

@@ -10,12 +10,16 @@
 //! | `Stopped` | the user | | |
 //!
 //! The pause before a dial is twice the last, from `redial_min` to `redial_max`, with jitter; an `Online` link starts it anew.
+//!
+//! With several relays, a link that was `Online` is dialled again at the same relay first: the other ends of the channels are there.
+//! Each dial that fails, and a relay that has announced its end, leads on to the next of the list.
 
 use alloc::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
 use super::ClientLimits;
+use super::limits::DRAIN_MAX;
 use crate::id::PeerId;
 use crate::relay::reclaim_mac;
 use crate::rng::Rng;
@@ -198,17 +202,20 @@ impl Link {
             self.state = LinkState::Stopped;
             return None;
         }
-        let until = now + pause(self.attempts, limits.redial_min, limits.redial_max, rng);
-        let until = self.back_at.take().filter(|_| self.relays == 1).map_or(until, |back| until.max(back));
+        let back_at = self.back_at.take();
+        let from = back_at.filter(|_| self.relays == 1).map_or(now, |back| back.max(now));
+        let until = from + pause(self.attempts, limits.redial_min, limits.redial_max, rng);
         self.attempts = self.attempts.saturating_add(1);
-        self.relay = (self.relay + 1) % self.relays;
+        if back_at.is_some() || self.online().is_none() {
+            self.relay = (self.relay + 1) % self.relays;
+        }
         self.state = LinkState::Waiting { until };
         Some(until)
     }
 
     /// The relay has said when it will be back: it is not dialled earlier.
-    pub(super) fn drain(&mut self, back_at: Instant) {
-        self.back_at = Some(back_at);
+    pub(super) fn drain(&mut self, now: Instant, after: Duration) {
+        self.back_at = Some(now + after.min(DRAIN_MAX));
     }
 
     /// Dial without waiting longer: the network has changed, or the user wants it.

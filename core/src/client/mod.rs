@@ -6,21 +6,28 @@
 
 mod agreement;
 mod channel;
+mod error;
 mod event;
 mod inbound;
+mod io;
 mod limits;
 mod link;
 mod message;
 mod outbound;
 mod pairing;
+mod queue;
 mod session;
+mod unread;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use core::fmt;
+use core::ops::Bound;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-pub use event::{End, Event, Fate};
+pub use error::{ConnectError, NoChannel, RequestError, SendError, SetKeyError};
+pub use event::{End, Event, Fate, Held};
+pub use io::{ClientConfig, Input, Output};
 pub use limits::ClientLimits;
 
 use crate::Deadline;
@@ -33,23 +40,13 @@ use crate::wire::{
     Answer, ClientFrame, CloseCode, FORWARD, FORWARD_HEADER, FRAME_MAX, ForwardHeader, RelayFrame, VERSION,
 };
 use channel::{Channel, Context};
+use limits::REPLIES_MAX;
 use link::{Due, Link, LinkState};
 use pairing::{Agreed, Opening, Pairing};
 
 /// The largest packet that can be queued before a channel is secured: every side takes this much, and what the other side takes
 /// beyond it is not known yet.
 pub const PACKET_MAX_UNSECURED: usize = 1 << limits::PACKET_LOG2_MIN;
-
-/// What a client is made of.
-#[derive(Clone, Debug, Default)]
-pub struct ClientConfig {
-    /// Every limit and time.
-    pub limits: ClientLimits,
-    /// How many relays the embedder has addresses for; 0 counts as 1. They are dialled in turn.
-    pub relays: usize,
-    /// The encryption key, if it is known already; otherwise the client makes a random one.
-    pub key: Option<EncryptionKey>,
-}
 
 /// The client machine.
 ///
@@ -81,51 +78,14 @@ pub struct Client {
     /// The relay's numbers of the channels that are attached.
     numbers: BTreeMap<u32, ChannelId>,
     last_channel: u32,
-    /// The channel that was served last.
+    /// The channel whose frame was sent last: the next turn is that of the one after it.
     served: ChannelId,
+    /// Answers to unwanted frames since the last ping.
+    replies: u8,
     /// Bytes of data that the transport takes before it says so again.
     credit: usize,
     out: VecDeque<Output>,
     now: Instant,
-}
-
-/// What can happen to a client.
-#[derive(Debug)]
-pub enum Input {
-    /// The transport that was asked for by [`Output::Dial`] stands.
-    Connected,
-    /// It could not be had.
-    DialFailed,
-    /// A whole binary message came from the relay.
-    Received(BytesMut),
-    /// Something came that is no frame at all: a text message, a message too long to be read.
-    Invalid(CloseCode),
-    /// The transport takes this many bytes of data from now on, until it says so again. Before it first does there is no limit. Frames
-    /// that are not data do not count.
-    Writable(usize),
-    /// The transport is gone.
-    Disconnected {
-        /// The code it was closed with by the relay, if it was.
-        code: Option<CloseCode>,
-    },
-    /// Time has passed.
-    Timeout,
-}
-
-/// What the client wants done.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// Make a transport to this relay of the list, then say `Connected` or `DialFailed`.
-    Dial {
-        /// Its place in the list.
-        relay: usize,
-    },
-    /// Send these bytes as one message.
-    Transmit(Bytes),
-    /// Close the transport, or give up making it, with this code. Nothing need be said of it: the client has forgotten it.
-    HangUp(CloseCode),
-    /// News for the application.
-    Event(Event),
 }
 
 impl Client {
@@ -148,6 +108,7 @@ impl Client {
             numbers: BTreeMap::new(),
             last_channel: 0,
             served: ChannelId(0),
+            replies: 0,
             credit: usize::MAX,
             out: VecDeque::new(),
             now: Instant::ZERO,
@@ -161,8 +122,9 @@ impl Client {
         self.now = self.now.max(now);
         match input {
             Input::Connected => {
-                self.credit = usize::MAX;
-                self.link.connected(self.now, &self.limits);
+                if self.link.connected(self.now, &self.limits) {
+                    (self.credit, self.replies) = (usize::MAX, 0);
+                }
             }
             Input::DialFailed => {
                 if matches!(self.link.state(), LinkState::Dialing { .. }) {
@@ -198,29 +160,18 @@ impl Client {
         self.out.pop_front()
     }
 
-    /// One frame of the channel whose turn it is.
+    /// One frame of the next channel that has one. Each has its turn, so a full one does not starve the others.
     fn poll_channels(&mut self) -> Option<Output> {
         let data = self.credit > 0;
-        let after = self.numbers.values().copied().filter(|&id| id > self.served).min();
-        let first = after.or_else(|| self.numbers.values().copied().min())?;
-        let mut turn = first;
-        loop {
-            let frame = self.with_channel(turn, |channel, cx| channel.poll(data, cx)).flatten();
-            if let Some(frame) = frame {
-                self.served = turn;
-                self.credit = self.credit.saturating_sub(frame.len());
-                // Ahead of what the channel said on the way: a CLOSE must not overtake its last record.
-                return Some(Output::Transmit(frame));
-            }
-            if !self.out.is_empty() {
-                return self.out.pop_front();
-            }
-            let next = self.numbers.values().copied().filter(|&id| id > turn).min();
-            turn = next.or_else(|| self.numbers.values().copied().min())?;
-            if turn == first {
-                return None;
-            }
-        }
+        let wants = |(_, channel): &(&ChannelId, &Channel)| channel.wants_to_send(self.now, data);
+        let after = (Bound::Excluded(self.served), Bound::Unbounded);
+        let mut in_turn = self.channels.range(after).chain(self.channels.range(..=self.served));
+        let turn = in_turn.find(wants).map(|(&id, _)| id)?;
+        self.served = turn;
+        let frame = self.with_channel(turn, |channel, cx| channel.poll(data, cx)).flatten()?;
+        self.credit = self.credit.saturating_sub(frame.len());
+        // Ahead of what the channel said on the way: a CLOSE must not overtake its last record.
+        Some(Output::Transmit(frame))
     }
 
     /// When to call `handle` with [`Input::Timeout`], and what is waited for.
@@ -241,7 +192,10 @@ impl Client {
         match self.link.on_timeout(self.now, &self.limits) {
             None => {}
             Some(Due::Dial(relay)) => self.out.push_back(Output::Dial { relay }),
-            Some(Due::Ping) => self.control(&ClientFrame::Ping { token: 0 }),
+            Some(Due::Ping) => {
+                self.replies = 0;
+                self.control(&ClientFrame::Ping { token: 0 });
+            }
             Some(Due::HangUp(code)) => self.hang_up(code),
         }
         while let Some((request, peer)) = self.pairing.take_overdue(self.now) {
@@ -282,6 +236,11 @@ impl Client {
                 Err(code) => self.hang_up(code),
             },
             Ok(_) if self.link.online().is_none() => self.hang_up(CloseCode::Violation),
+            // That a channel is open is said by OPENED alone.
+            Ok(
+                RelayFrame::Answer { answer: Answer::Approved | Answer::ConnectionDone, .. }
+                | RelayFrame::Ended { answer: Answer::Approved | Answer::ConnectionDone, .. },
+            ) => self.hang_up(CloseCode::Violation),
             Ok(RelayFrame::Answer { request, answer }) => self.answered(true, request, answer),
             Ok(RelayFrame::Ended { request, answer }) => self.answered(false, request, answer),
             Ok(RelayFrame::Incoming { request, source, nonce }) => self.incoming(request, source, nonce),
@@ -290,7 +249,7 @@ impl Client {
                 match self.pairing.opened(own, by, request, nonce) {
                     Opening::Channel(agreed) => self.open_channel(own, channel, &agreed),
                     Opening::Unwanted(request) => {
-                        self.control(&ClientFrame::Close { channel });
+                        self.reply(&ClientFrame::Close { channel });
                         if let Some((request, peer)) = request {
                             self.event(Event::Answer { request, peer, answer: Answer::Withdrawn });
                         }
@@ -305,7 +264,7 @@ impl Client {
             Ok(RelayFrame::Attached { rendezvous, channel }) => self.attached(&rendezvous, channel),
             Ok(RelayFrame::Pong { .. }) => {}
             Ok(RelayFrame::Drain { after_ms }) => {
-                self.link.drain(self.now + Duration::from_millis(u64::from(after_ms)));
+                self.link.drain(self.now, Duration::from_millis(u64::from(after_ms)));
                 self.event(Event::RelayRestarting { after_ms });
             }
         }
@@ -326,19 +285,30 @@ impl Client {
 
     fn incoming(&mut self, number: u32, from: PeerId, nonce: [u8; 16]) {
         let Some(online) = self.link.online() else { return };
-        let lifetime = online.request_lifetime;
-        match self.pairing.prompt(self.now, from, number, nonce, lifetime, self.limits.prompts_max) {
+        let (own, lifetime, max) = (online.id, online.request_lifetime, self.limits.prompts_max);
+        let prompt = if from == own {
+            None
+        } else {
+            self.pairing.prompt(self.now, from, number, nonce, lifetime, max)
+        };
+        match prompt {
             Some(request) => self.event(Event::Incoming { request, from }),
-            None => self.control(&ClientFrame::Cancel { request: number }),
+            None => self.reply(&ClientFrame::Cancel { request: number }),
         }
     }
 
     fn open_channel(&mut self, own: PeerId, number: u32, agreed: &Agreed) {
-        let Agreed { request, peer, role, nonce_connector, nonce_acceptor } = *agreed;
+        let Agreed { request, peer, role, nonce_connector, nonce_acceptor, prompt } = *agreed;
         let known = self.numbers.contains_key(&number) || self.channel_with(peer).is_some();
         if known || self.is_full() {
-            self.control(&ClientFrame::Close { channel: number });
-            return self.event(Event::Answer { request, peer, answer: Answer::NotConnected });
+            self.reply(&ClientFrame::Close { channel: number });
+            for request in prompt.into_iter().chain([request]) {
+                self.event(Event::Answer { request, peer, answer: Answer::NotConnected });
+            }
+            return;
+        }
+        if let Some(request) = prompt {
+            self.event(Event::Answer { request, peer, answer: Answer::ConnectionDone });
         }
         let answer = if role == Role::Connector { Answer::Approved } else { Answer::ConnectionDone };
         self.event(Event::Answer { request, peer, answer });
@@ -367,7 +337,7 @@ impl Client {
             Some(id) if !self.numbers.contains_key(&number) => {
                 self.with_channel(id, |channel, cx| channel.on_attached(number, cx));
             }
-            _ => self.control(&ClientFrame::Close { channel: number }),
+            _ => self.reply(&ClientFrame::Close { channel: number }),
         }
     }
 
@@ -493,7 +463,7 @@ impl Client {
         key: EncryptionKey,
     ) -> Result<(), SetKeyError> {
         self.now = self.now.max(now);
-        match self.with_channel(channel, |channel, cx| channel.set_own_key(key, cx)) {
+        match self.with_live(channel, |channel, cx| channel.set_own_key(key, cx)) {
             None => Err(SetKeyError::NoChannel),
             Some(false) => Err(SetKeyError::ChannelSecured),
             Some(true) => Ok(()),
@@ -507,7 +477,7 @@ impl Client {
     /// There is no such channel.
     pub fn unlock(&mut self, now: Instant, channel: ChannelId) -> Result<u32, NoChannel> {
         self.now = self.now.max(now);
-        self.with_channel(channel, Channel::unlock).ok_or(NoChannel)
+        self.with_live(channel, Channel::unlock).ok_or(NoChannel)
     }
 
     /// Queues a packet and returns its number, counting from 1 in each channel. It leaves when the channel is secured and the
@@ -531,17 +501,18 @@ impl Client {
         self.with_channel(channel, Channel::take).flatten()
     }
 
-    /// Ends a channel in good order: everything queued is sent first, and the end is told by [`Event::Closed`]. A channel that
-    /// is not secured ends at once.
+    /// Ends a channel in good order: everything queued is sent first, and the end is told by [`Event::Closed`] once both sides have
+    /// everything and what arrived here has been taken. A channel that is not secured ends at once.
     ///
     /// # Errors
     /// There is no such channel.
     pub fn disconnect(&mut self, now: Instant, channel: ChannelId) -> Result<(), NoChannel> {
         self.now = self.now.max(now);
-        self.with_channel(channel, Channel::disconnect).ok_or(NoChannel)
+        self.with_live(channel, Channel::disconnect).ok_or(NoChannel)
     }
 
-    /// Ends a channel at once. What is not confirmed may be lost; [`Event::Closed`] says how much.
+    /// Ends a channel at once. What is not confirmed may be lost; [`Event::Closed`] says how much. What has arrived and was not
+    /// taken is dropped, also if the channel was over already.
     ///
     /// # Errors
     /// There is no such channel.
@@ -622,6 +593,12 @@ impl Client {
         self.channels.get(&channel).map(Channel::fate)
     }
 
+    /// What a channel holds in memory now.
+    #[must_use]
+    pub fn held(&self, channel: ChannelId) -> Option<Held> {
+        self.channels.get(&channel).map(Channel::held)
+    }
+
     // Helpers.
 
     fn is_full(&self) -> bool {
@@ -672,6 +649,16 @@ impl Client {
         Some(result)
     }
 
+    /// The same for a channel that is not over.
+    fn with_live<T>(
+        &mut self,
+        id: ChannelId,
+        act: impl FnOnce(&mut Channel, &mut Context<'_>) -> T,
+    ) -> Option<T> {
+        let live = self.channels.get(&id).is_some_and(Channel::is_live);
+        if live { self.with_channel(id, act) } else { None }
+    }
+
     fn after_channel(&mut self, id: ChannelId, before: Option<u32>) {
         let Some(channel) = self.channels.get(&id) else { return };
         let number = channel.number();
@@ -690,6 +677,14 @@ impl Client {
 
     fn event(&mut self, event: Event) {
         self.out.push_back(Output::Event(event));
+    }
+
+    /// Answers something that was not wanted; not without bound.
+    fn reply(&mut self, frame: &ClientFrame) {
+        if self.replies < REPLIES_MAX {
+            self.replies += 1;
+            self.control(frame);
+        }
     }
 
     fn control(&mut self, frame: &ClientFrame) {
@@ -712,86 +707,5 @@ fn packet_max_of(caps: u32) -> usize {
     1 << log2.clamp(limits::PACKET_LOG2_MIN, limits::PACKET_LOG2_MAX)
 }
 
-macro_rules! errors {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $text:literal,)+ })+) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        #[non_exhaustive]
-        pub enum $name { $($(#[$vdoc])* $variant,)+ }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$variant => $text,)+ })
-            }
-        }
-
-        impl core::error::Error for $name {}
-    )+};
-}
-
-errors! {
-    /// Why a request was not made.
-    ConnectError {
-        /// There is no link to the relay now.
-        Offline => "not connected to the relay; wait until it is reached",
-        /// This is the client's own ID.
-        OwnId => "this is your own ID; use the ID of the other side",
-        /// There is a channel with this peer, or there are as many channels as allowed.
-        AlreadyConnected => "already connected; end that channel first, or allow more channels",
-        /// A request to this peer waits.
-        RequestOpen => "this side has been asked already; wait for the answer or withdraw the request",
-    }
-    /// Why a request could not be decided or taken back.
-    RequestError {
-        /// It is over, or never was.
-        NotConnected => "there is no such request any more",
-        /// There are as many channels as allowed.
-        AlreadyConnected => "already connected; end that channel first, or allow more channels",
-    }
-    /// Why the key of a channel was not set.
-    SetKeyError {
-        /// There is no such channel.
-        NoChannel => "there is no such channel any more",
-        /// It is secured with another key.
-        ChannelSecured => "the channel is secured and keeps its key; close it and connect again to use another",
-    }
-}
-
-/// There is no such channel, or it is over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NoChannel;
-
-impl fmt::Display for NoChannel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("there is no such channel any more")
-    }
-}
-
-impl core::error::Error for NoChannel {}
-
-/// Why a packet was not queued.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The queue is full; [`Event::Writable`] tells when it is not.
-    Full,
-    /// There is no such channel, or it is ending.
-    NoChannel,
-    /// The packet is longer than the other side takes.
-    TooLarge {
-        /// The longest it takes, in bytes. Before the channel is secured, [`PACKET_MAX_UNSECURED`].
-        max: usize,
-    },
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str("the send queue is full; wait until the other side takes more"),
-            Self::NoChannel => f.write_str("there is no such channel, or it is ending"),
-            Self::TooLarge { max } => write!(f, "a packet may have at most {max} bytes here; split it"),
-        }
-    }
-}
-
-impl core::error::Error for SendError {}
+#[cfg(test)]
+mod tests;

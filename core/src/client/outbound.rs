@@ -10,71 +10,13 @@ use alloc::collections::VecDeque;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::limits::{
-    CONTROL_RECORDS, ClientLimits, FIRST_WINDOW, KEY_AGE, KEY_BYTES, KEY_RECORDS, PACKET_OVERHEAD, PART_MIN,
-    RETRANSMIT_PAUSE,
+    CONTROL_RECORDS, ClientLimits, FIRST_WINDOW, KEY_AGE, KEY_BYTES, KEY_RECORDS, PART_MIN, RETRANSMIT_PAUSE,
 };
 use super::message::item;
+use super::queue::SendQueue;
 use crate::crypto::record::{Data, HEADER, PLAINTEXT_SEND_MAX, SealError, Sealer, TAG};
 use crate::time::Instant;
 use crate::wire::{FORWARD_HEADER, ForwardHeader};
-
-/// Packets of one channel that are not sealed yet. They wait here before the channel is secured, too.
-pub(super) struct SendQueue {
-    packets: VecDeque<Bytes>,
-    bytes: usize,
-    max_bytes: usize,
-    /// Packets ever taken; also the number of the latest.
-    accepted: u64,
-    /// The application has been refused and wants to hear when there is room.
-    refused: bool,
-}
-
-impl SendQueue {
-    pub(super) fn new(limits: &ClientLimits) -> Self {
-        Self {
-            packets: VecDeque::new(),
-            bytes: 0,
-            max_bytes: limits.queue_max_bytes,
-            accepted: 0,
-            refused: false,
-        }
-    }
-
-    /// Takes a packet and gives it its number, counting from 1; nothing if there is no room. An empty queue takes any packet.
-    pub(super) fn push(&mut self, packet: Bytes) -> Option<u64> {
-        let cost = packet.len() + PACKET_OVERHEAD;
-        if !self.packets.is_empty() && self.bytes + cost > self.max_bytes {
-            self.refused = true;
-            return None;
-        }
-        self.bytes += cost;
-        self.packets.push_back(packet);
-        self.accepted += 1;
-        Some(self.accepted)
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
-        let packet = self.packets.pop_front()?;
-        self.bytes -= packet.len() + PACKET_OVERHEAD;
-        Some(packet)
-    }
-
-    /// Whether there is room again for an application that was refused; true once per refusal.
-    pub(super) fn take_room(&mut self) -> bool {
-        let room = self.refused && self.bytes <= self.max_bytes / 2;
-        self.refused &= !room;
-        room
-    }
-
-    pub(super) fn accepted(&self) -> u64 {
-        self.accepted
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.packets.clear();
-        self.bytes = 0;
-    }
-}
 
 /// One sealed record, as the frame it was sent in, until it is confirmed.
 struct Retained {
@@ -179,7 +121,7 @@ impl Outbound {
         if let Some(seq) = self.resend {
             return Some(Next::Resend(seq));
         }
-        let content = match (&self.cut, queue.packets.front()) {
+        let content = match (&self.cut, queue.first()) {
             (Some(rest), _) | (None, Some(rest)) => self.room_for(rest.len()),
             (None, None) if matches!(self.fin, Fin::Wanted) => Some(Next::Fin),
             (None, None) => None,
@@ -224,76 +166,71 @@ impl Outbound {
         let frame = match next {
             Next::Resend(seq) => return Ok(self.resend(seq, channel)),
             Next::KeyUpdate => {
-                let frame = self.seal(channel, item::KEY_UPDATE, false, |_| ())?;
+                let frame = self.seal(record(channel, item::KEY_UPDATE, 0), false)?;
                 self.sealer.ratchet();
                 (self.key_since, self.key_records, self.key_bytes) = (now, 0, 0);
                 frame
             }
             Next::Fin => {
                 self.fin = Fin::Sealed;
-                self.seal(channel, item::FIN, false, |_| ())?
+                self.seal(record(channel, item::FIN, 0), false)?
             }
             Next::Part(room) => {
                 let mut packet = self.cut.take().or_else(|| queue.pop()).unwrap_or_default();
                 let part = packet.split_to(room);
                 self.cut = Some(packet);
-                self.seal(channel, item::PART, true, |body| body.put_slice(&part))?
+                let mut frame = record(channel, item::PART, part.len());
+                frame.put_slice(&part);
+                self.seal(frame, true)?
             }
-            Next::Packets(room) => match self.cut.take() {
-                Some(rest) => {
-                    self.packets_sealed += 1;
-                    self.seal(channel, item::END, true, |body| body.put_slice(&rest))?
-                }
-                None => self.seal_packets(queue, channel, room)?,
-            },
+            Next::Packets(room) => {
+                let frame = match self.cut.take() {
+                    Some(rest) => self.last(channel, &rest),
+                    None => self.packets(queue, channel, room),
+                };
+                self.seal(frame, true)?
+            }
         };
         Ok(Some(frame))
     }
 
     /// One packet alone, or as many as fit behind their lengths.
-    fn seal_packets(&mut self, queue: &mut SendQueue, channel: u32, room: usize) -> Result<Bytes, SealError> {
-        let mut total = 0;
-        let mut count = 0;
-        for packet in &queue.packets {
-            let cost = leb128_len(packet.len()) + packet.len();
-            if total + cost > room {
-                break;
-            }
-            total += cost;
-            count += 1;
+    fn packets(&mut self, queue: &mut SendQueue, channel: u32, room: usize) -> BytesMut {
+        let first = queue.pop().unwrap_or_default();
+        let second = queue.first();
+        if second.is_none_or(|second| many_len(first.len()) + many_len(second.len()) > room) {
+            return self.last(channel, &first);
         }
-        if count <= 1 {
-            let packet = queue.pop().unwrap_or_default();
+        let mut room = room - many_len(first.len());
+        let mut frame = record(channel, item::MANY, many_len(first.len()) + room.min(queue.bytes()));
+        put_packet(&mut frame, &first);
+        self.packets_sealed += 1;
+        while let Some(next) = queue.first()
+            && let Some(rest) = room.checked_sub(many_len(next.len()))
+        {
+            put_packet(&mut frame, next);
+            room = rest;
             self.packets_sealed += 1;
-            return self.seal(channel, item::END, true, |body| body.put_slice(&packet));
+            queue.pop();
         }
-        self.packets_sealed += count;
-        self.seal(channel, item::MANY, true, |body| {
-            for _ in 0..count {
-                let packet = queue.pop().unwrap_or_default();
-                put_leb128(body, packet.len());
-                body.put_slice(&packet);
-            }
-        })
+        frame
+    }
+
+    /// The last or only part of a packet.
+    fn last(&mut self, channel: u32, part: &[u8]) -> BytesMut {
+        self.packets_sealed += 1;
+        let mut frame = record(channel, item::END, part.len());
+        frame.put_slice(part);
+        frame
     }
 
     /// The one place where a record comes to be: sealed and retained in the same call.
-    fn seal(
-        &mut self,
-        channel: u32,
-        item: u8,
-        counted: bool,
-        write: impl FnOnce(&mut BytesMut),
-    ) -> Result<Bytes, SealError> {
-        let mut frame = BytesMut::with_capacity(FORWARD_HEADER + HEADER + PLAINTEXT_SEND_MAX + TAG);
-        frame.put_slice(&ForwardHeader { channel }.to_bytes());
-        frame.put_bytes(0, HEADER);
-        frame.put_u8(item);
-        write(&mut frame);
+    fn seal(&mut self, mut frame: BytesMut, counted: bool) -> Result<Bytes, SealError> {
         frame.put_bytes(0, TAG);
         let record = &mut frame[FORWARD_HEADER..];
         let wire = record.len() as u64;
         self.sealer.seal(record)?;
+        // Kept until it is confirmed: a small record must not hold a large buffer.
         let frame =
             if frame.len() < frame.capacity() / 2 { Bytes::copy_from_slice(&frame) } else { frame.freeze() };
         let cost = if counted { wire } else { 0 };
@@ -313,18 +250,17 @@ impl Outbound {
         Some(frame.freeze())
     }
 
-    /// The other side has everything before `recv_next` and takes `window` bytes from there. Returns whether that is news.
+    /// The other side has everything before `recv_next` and takes `window` bytes from there.
     ///
     /// # Errors
     /// It confirms what was never sent.
-    pub(super) fn on_state(&mut self, recv_next: u64, window: u32) -> Result<bool, AckBeyondSent> {
+    pub(super) fn on_state(&mut self, recv_next: u64, window: u32) -> Result<(), AckBeyondSent> {
         if recv_next > self.sealer.next_seq() {
             return Err(AckBeyondSent);
         }
         if recv_next < self.base {
-            return Ok(false);
+            return Ok(());
         }
-        let mut news = recv_next > self.base;
         while self.base < recv_next {
             let Some(record) = self.retained.pop_front() else { break };
             self.base += 1;
@@ -332,11 +268,9 @@ impl Outbound {
             self.retained_bytes -= record.cost;
             self.packets_acked = record.packets;
         }
-        let edge = self.acked_total + u64::from(window);
-        news |= edge > self.edge;
-        self.edge = self.edge.max(edge);
+        self.edge = self.edge.max(self.acked_total + u64::from(window));
         self.resend = self.resend.map(|seq| seq.max(self.base)).filter(|&seq| seq < self.sealer.next_seq());
-        Ok(news)
+        Ok(())
     }
 
     /// The other side asks for everything it has not got. A pass is begun only if something has moved since the last one or
@@ -371,6 +305,11 @@ impl Outbound {
         self.packets_sealed + u64::from(self.cut.is_some())
     }
 
+    /// Bytes of the records with packets that are not confirmed yet, and the number of all that are not.
+    pub(super) fn held(&self) -> (usize, usize) {
+        (usize::try_from(self.retained_bytes).unwrap_or(usize::MAX), self.retained.len())
+    }
+
     /// Whether something sealed is not confirmed yet.
     pub(super) fn is_waiting(&self) -> bool {
         !self.retained.is_empty()
@@ -381,21 +320,41 @@ impl Outbound {
         self.packets_acked == queue.accepted()
     }
 
+    #[cfg(test)]
+    pub(super) fn age_key(&mut self, records: u64) {
+        self.key_records += records;
+    }
+
     /// Whether the end of the direction is confirmed.
     pub(super) fn fin_acked(&self) -> bool {
         matches!(self.fin, Fin::Sealed) && self.retained.is_empty()
     }
 }
 
-const fn leb128_len(n: usize) -> usize {
-    let bits = (usize::BITS - n.leading_zeros()) as usize;
-    if bits == 0 { 1 } else { bits.div_ceil(7) }
+/// A frame with room for a record whose body, still to be written, has at most `body` bytes.
+fn record(channel: u32, item: u8, body: usize) -> BytesMut {
+    let mut frame = BytesMut::with_capacity(FORWARD_HEADER + HEADER + 1 + body + TAG);
+    frame.put_slice(&ForwardHeader { channel }.to_bytes());
+    frame.put_bytes(0, HEADER);
+    frame.put_u8(item);
+    frame
 }
 
-fn put_leb128(out: &mut BytesMut, mut n: usize) {
-    while n >= 0x80 {
-        out.put_u8((n & 0x7f) as u8 | 0x80);
-        n >>= 7;
-    }
-    out.put_u8(n as u8);
+/// What a packet takes in a record of many.
+const fn many_len(packet: usize) -> usize {
+    let bits = (usize::BITS - packet.leading_zeros()) as usize;
+    packet + if bits == 0 { 1 } else { bits.div_ceil(7) }
 }
+
+fn put_packet(out: &mut BytesMut, packet: &[u8]) {
+    let mut len = packet.len();
+    while len >= 0x80 {
+        out.put_u8((len & 0x7f) as u8 | 0x80);
+        len >>= 7;
+    }
+    out.put_u8(len as u8);
+    out.put_slice(packet);
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //! | `Asked` | ANSWER `Requested` | `Asked` | `Answer` |
 //! | `Asked` | OPENED, approval or crossing | channel | `Answer` (approved), `Opened` |
 //! | `Asked` | any other ANSWER | over | `Answer` |
+//! | `Asked` | OPENED, crossing, with a prompt of the same peer shown | channel; the prompt is over, too | `Answer` of both, `Opened` |
 //! | `Asked` | `withdraw` | `Withdrawing` | |
 //! | `Withdrawing` | ANSWER | over | `Answer` |
 //! | `Withdrawing` | OPENED | over; the channel is closed at once | `Answer` (withdrawn) |
@@ -63,6 +64,8 @@ pub(super) struct Agreed {
     pub(super) role: Role,
     pub(super) nonce_connector: [u8; 16],
     pub(super) nonce_acceptor: [u8; 16],
+    /// A request of the same peer that was shown, and is over with this.
+    pub(super) prompt: Option<RequestId>,
 }
 
 /// What an OPENED leads to.
@@ -101,6 +104,9 @@ impl Pairing {
         lifetime: Duration,
         max: usize,
     ) -> Option<RequestId> {
+        if self.last_id >= PROMPT_ID_MAX {
+            return None;
+        }
         let others = || self.requests.values().filter(|request| !request.state.is_own());
         if others().count() >= max || others().any(|request| request.number == number || request.peer == peer)
         {
@@ -169,14 +175,15 @@ impl Pairing {
         let Some(id) = self.find(own, number) else { return Opening::Unwanted(None) };
         let Some(request) = self.requests.remove(&id) else { return Opening::Unwanted(None) };
         let peer = request.peer;
-        let agreed = |role, nonce_connector, nonce_acceptor| {
-            Opening::Channel(Agreed { request: id, peer, role, nonce_connector, nonce_acceptor })
+        let crossing = by == OpenedBy::Crossing;
+        let mut agreed = |role, nonce_connector, nonce_acceptor| {
+            // The other side's own prompt for us, if it was shown, has been answered by our asking.
+            let prompt = if crossing { self.take_prompt_of(peer) } else { None };
+            Opening::Channel(Agreed { request: id, peer, role, nonce_connector, nonce_acceptor, prompt })
         };
         match (request.state, by) {
             (RequestState::Asked { nonce }, OpenedBy::Approval) => agreed(Role::Connector, nonce, peer_nonce),
             (RequestState::Asked { nonce }, OpenedBy::Crossing) => {
-                // The other side's own prompt for us, if it was shown, has been answered by our asking.
-                self.requests.retain(|_, other| other.state.is_own() || other.peer != peer);
                 if own_id < peer {
                     agreed(Role::Connector, nonce, peer_nonce)
                 } else {
@@ -188,6 +195,12 @@ impl Pairing {
             }
             _ => Opening::Unwanted(Some((id, peer))),
         }
+    }
+
+    fn take_prompt_of(&mut self, peer: PeerId) -> Option<RequestId> {
+        let of_peer = |request: &Request| !request.state.is_own() && request.peer == peer;
+        let id = self.requests.iter().find(|(_, request)| of_peer(request)).map(|(&id, _)| id)?;
+        self.requests.remove(&id).map(|_| id)
     }
 
     /// Whether an own request to this peer waits.
@@ -218,3 +231,9 @@ impl Pairing {
         self.requests.iter().find(|(_, request)| matches(request)).map(|(&id, _)| id)
     }
 }
+
+/// Requests beyond this one are not shown: the relay must not use up the numbers of the user's own.
+const PROMPT_ID_MAX: u32 = 1 << 31;
+
+#[cfg(test)]
+mod tests;

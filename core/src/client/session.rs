@@ -5,13 +5,16 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::event::Held;
 use super::inbound::{Inbound, Refused};
 use super::limits::{
     ACK_BYTES, ACK_DELAY, ACK_RECORDS, ASK_IDLE, ASK_STALLED, ASKS_MAX, ClientLimits, GAP_MAX, GAPS_MAX,
     RETRANSMIT_PAUSE, WRONG_PARTNERS_MAX,
 };
 use super::message::{State, control};
-use super::outbound::{Outbound, SendQueue};
+use super::outbound::Outbound;
+use super::queue::SendQueue;
+use super::unread::Unread;
 use crate::crypto::exchange::Secured;
 use crate::crypto::record::{Ctrl, HEADER, OpenError, Opener, SealError, Sealer, TAG};
 use crate::time::Instant;
@@ -47,8 +50,6 @@ pub(super) struct Session {
     wrong_partners: u8,
     /// A record of the other side has opened: it is secured, too.
     peer_opened: bool,
-    /// When one last did, or when the session began.
-    heard: Instant,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -66,7 +67,7 @@ struct Gap {
 }
 
 /// What is known of the way to the other side.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Way {
     /// The channel's first: the key agreement came over it.
     First,
@@ -121,7 +122,7 @@ impl Session {
     pub(super) fn new(now: Instant, secured: Secured, limits: &ClientLimits) -> Self {
         let Secured { data_tx, data_rx, ctrl_tx, ctrl_rx, rendezvous, verifier, peer_caps, .. } = secured;
         let own_max = 1 << limits.packet_max_log2;
-        let mut inb = Inbound::new(data_rx, limits.receive_window_bytes, own_max);
+        let inb = Inbound::new(data_rx, limits.receive_window_bytes, own_max);
         let (told_edge, _) = inb.edge();
         Self {
             out: Outbound::new(now, data_tx, limits),
@@ -144,7 +145,6 @@ impl Session {
             way: Way::First,
             wrong_partners: 0,
             peer_opened: false,
-            heard: now,
         }
     }
 
@@ -154,8 +154,8 @@ impl Session {
             Ok(wire) => {
                 self.on_valid(now);
                 self.gaps = 0;
-                self.opened_records += 1;
-                self.opened_bytes += wire;
+                self.opened_records = self.opened_records.saturating_add(1);
+                self.opened_bytes = self.opened_bytes.saturating_add(wire);
                 if self.opened_records >= ACK_RECORDS
                     || self.opened_bytes >= ACK_BYTES
                     || self.inb.is_finished()
@@ -164,7 +164,8 @@ impl Session {
                 }
                 self.ack_at.get_or_insert(now + ACK_DELAY);
                 if let Some(gap) = &mut self.gap {
-                    gap.since = now;
+                    // What comes in order needs no asking for; the rest is behind it.
+                    (gap.since, gap.asked) = (now, now);
                     if self.inb.recv_next() >= gap.until {
                         self.gap = None;
                     }
@@ -204,11 +205,10 @@ impl Session {
     }
 
     fn on_state(&mut self, now: Instant, state: State) -> Outcome {
-        match self.out.on_state(state.recv_next, state.window) {
-            Ok(true) => self.ask_at = now + ASK_STALLED,
-            Ok(false) => {}
-            Err(_) => return Outcome::Fatal(Fault::Violation),
+        if self.out.on_state(state.recv_next, state.window).is_err() {
+            return Outcome::Fatal(Fault::Violation);
         }
+        self.ask_later(now);
         if self.way != Way::First {
             self.way = Way::Open;
         }
@@ -221,6 +221,9 @@ impl Session {
                 Some(gap) => gap.until = gap.until.max(state.send_next),
                 None => self.gap = Some(Gap { since: now, asked: now, until: state.send_next }),
             }
+        } else {
+            // Nothing is missing, whatever a bare header made us think.
+            self.gap = None;
         }
         if state.ask {
             self.due.get_or_insert_default();
@@ -231,10 +234,13 @@ impl Session {
     fn on_valid(&mut self, now: Instant) {
         self.peer_opened = true;
         self.asked = 0;
-        self.heard = now;
         if self.way == Way::Unproven {
             self.way = Way::Held;
         }
+        self.ask_later(now);
+    }
+
+    fn ask_later(&mut self, now: Instant) {
         self.ask_at = now + if self.out.is_waiting() { ASK_STALLED } else { ASK_IDLE };
     }
 
@@ -261,8 +267,13 @@ impl Session {
             Some(_) => false,
         };
         if ask {
-            self.due.get_or_insert_default().retransmit = true;
+            self.ask_for_missing();
         }
+    }
+
+    /// Asks for an answer as well: if nothing is missing, it says so.
+    fn ask_for_missing(&mut self) {
+        self.due = Some(Flags { ask: true, retransmit: true });
     }
 
     /// The channel has been found again, over a way that must prove itself.
@@ -293,16 +304,20 @@ impl Session {
             }
             if now.since(gap.asked) >= RETRANSMIT_PAUSE {
                 gap.asked = now;
-                self.due.get_or_insert_default().retransmit = true;
+                self.ask_for_missing();
             }
         }
         if self.ask_at <= now {
-            if self.asked >= ASKS_MAX {
-                return Outcome::Leave;
-            }
-            self.asked += 1;
             self.ask_at = now + ASK_STALLED;
-            self.due.get_or_insert_default().ask = true;
+            let due = self.due.get_or_insert_default();
+            // A request that the transport has not taken yet cannot have been answered.
+            if !due.ask {
+                if self.asked >= ASKS_MAX {
+                    return Outcome::Leave;
+                }
+                self.asked += 1;
+                due.ask = true;
+            }
         }
         Outcome::Fine
     }
@@ -403,6 +418,11 @@ impl Session {
         self.out.fin_acked() && self.due.is_none() && self.ack_at.is_none()
     }
 
+    /// What has arrived and was not taken; everything else, keys above all, is wiped.
+    pub(super) fn into_unread(self) -> Unread {
+        self.inb.into_unread()
+    }
+
     pub(super) fn is_readable(&self) -> bool {
         self.inb.is_readable()
     }
@@ -428,9 +448,10 @@ impl Session {
         self.packet_max
     }
 
-    /// When a record of the other side last opened, or when the session began.
-    pub(super) fn heard(&self) -> Instant {
-        self.heard
+    /// What it holds in memory; nothing is queued here.
+    pub(super) fn held(&self) -> Held {
+        let (unacked, unacked_records) = self.out.held();
+        Held { queued: 0, unacked, unacked_records, received: self.inb.held() }
     }
 
     /// Whether a record of the other side has ever opened: then it is secured, too.
@@ -443,3 +464,6 @@ impl Session {
         self.way != Way::Unproven
     }
 }
+
+#[cfg(test)]
+mod tests;

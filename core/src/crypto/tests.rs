@@ -105,10 +105,11 @@ fn lv_cat_as_in_the_draft() {
     }
 }
 
+/// To grow, a vector moves, and leaves what it held behind.
 #[test]
 fn lv_cat_never_moves_its_bytes() {
-    for parts in [&[&[0_u8; 64][..], &[1; 300], &[]][..], &[], &[&[2; 127], &[3; 128]]] {
-        let joined = lv_cat(parts);
+    for size in 0..400 {
+        let joined = lv_cat(&[&std::vec![1; size], &[2; 64], &[]]);
         assert_eq!(joined.len(), joined.capacity(), "one allocation of the right size");
     }
 }

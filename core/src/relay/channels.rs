@@ -126,6 +126,6 @@ impl Relay {
     }
 
     fn tell_closed(&mut self, end: OtherEnd, reason: Ended) {
-        self.transmit(end.conn, RelayFrame::Closed { channel: end.channel, reason });
+        self.transmit_behind(end.conn, RelayFrame::Closed { channel: end.channel, reason });
     }
 }

@@ -45,7 +45,7 @@ impl Default for RelayLimits {
             request_lifetime: Duration::from_secs(60),
             register_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
-            stuck_timeout: Duration::from_secs(30),
+            stuck_timeout: Duration::from_secs(20),
             rejoin_lifetime: Duration::from_secs(120),
             retired_for: Duration::from_secs(600),
             retired_max: 65_536,

@@ -139,12 +139,14 @@ pub enum Handled {
 /// What the relay wants done.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Send these bytes as one message, ahead of any forwarded frame that still waits.
+    /// Send these bytes as one message.
     Transmit {
         /// To which connection.
         to: ConnId,
         /// The message.
         frame: ControlFrame,
+        /// Where it stands among forwarded frames that still wait for this connection.
+        place: Place,
     },
     /// Close the connection with this code, after what was transmitted to it. The relay has forgotten it.
     Close {
@@ -158,6 +160,15 @@ pub enum Output {
         /// The sender.
         from: ConnId,
     },
+}
+
+/// Where a frame of the relay's own stands among forwarded frames that wait to be sent to the same connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Ahead of them: it must not wait for data.
+    Ahead,
+    /// Behind them: it ends a channel, and what was sent before the end must arrive before it.
+    Behind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -463,7 +474,11 @@ impl Relay {
     }
 
     fn transmit(&mut self, to: ConnId, frame: RelayFrame) {
-        self.out.push_back(Output::Transmit { to, frame: frame.encode() });
+        self.out.push_back(Output::Transmit { to, frame: frame.encode(), place: Place::Ahead });
+    }
+
+    fn transmit_behind(&mut self, to: ConnId, frame: RelayFrame) {
+        self.out.push_back(Output::Transmit { to, frame: frame.encode(), place: Place::Behind });
     }
 
     fn peer(&self, conn: ConnId) -> Option<&Peer> {

@@ -4,6 +4,7 @@
 mod channels;
 mod contract;
 mod invariants;
+mod model;
 mod pairing;
 mod random;
 mod reclaim;
@@ -32,6 +33,8 @@ struct World {
     unblocked: Vec<ConnId>,
     /// Everything that came out, in order.
     transcript: Vec<u8>,
+    /// Frames that were to wait behind data.
+    behind: usize,
 }
 
 /// A connection that has registered.
@@ -54,6 +57,7 @@ impl World {
             relay: Relay::new(config, SEED),
             now: Instant::ZERO + Duration::from_secs(1000),
             sent: BTreeMap::new(),
+            behind: 0,
             closed: BTreeMap::new(),
             unblocked: Vec::new(),
             transcript: Vec::new(),
@@ -242,7 +246,7 @@ impl World {
                 "while output is queued, it is time"
             );
             match output {
-                Output::Transmit { to, frame } => {
+                Output::Transmit { to, frame, place } => {
                     assert!(
                         !self.closed.contains_key(&to),
                         "nothing is sent to a connection that was closed"
@@ -250,6 +254,11 @@ impl World {
                     self.note(0, to, &frame);
                     let frame =
                         RelayFrame::decode(&frame).expect("the relay sends only what clients can read");
+                    let ends_a_channel =
+                        matches!(frame, RelayFrame::Closed { reason, .. } if reason != Ended::NotConnected);
+                    let behind = matches!(place, Place::Behind);
+                    assert!(!behind || ends_a_channel, "{frame:?} must not wait for data");
+                    self.behind += usize::from(behind);
                     self.sent.entry(to).or_default().push(frame);
                 }
                 Output::Close { conn, code } => {

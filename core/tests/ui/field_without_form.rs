@@ -1,8 +1,11 @@
-use phantom_core::bits::Bits;
+use phantom_core::packet::Packet;
 
-#[derive(Bits)]
-struct Message {
-    at: std::time::Instant,
+struct Opaque;
+
+#[derive(Packet)]
+#[packet(id = 1)]
+struct Stamped {
+    at: Opaque,
 }
 
 fn main() {}

@@ -15,7 +15,7 @@ use tungstenite::http::HeaderValue;
 use tungstenite::{Error, Message, WebSocket};
 
 /// Far longer than anything here takes, so that a failure is a failure and not a hanging test.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn relay() -> RunningRelay {
     relay_with(|_| {})

@@ -64,6 +64,7 @@ fn closing_tells_the_other_end_only() {
     let (a, b) = (world.join(), world.join());
     let (at_a, at_b) = world.pair(a, b);
     world.send(a.conn, ClientFrame::Close { channel: at_a });
+    assert_eq!(world.behind, 1, "the end of a channel does not overtake what was sent over it");
     world.expect_closed(b.conn, at_b, Ended::Closed);
     world.expect_silence();
     assert_eq!((world.forward(a.conn, at_a), world.forward(b.conn, at_b)), (None, None));
@@ -181,7 +182,7 @@ fn a_stuck_receiver_loses_its_channel_and_no_other() {
     let c = world.join();
     let (other, _) = world.pair(a, c);
     let alive = [b, c];
-    world.pass_alive(Duration::from_secs(30) - MICRO, &alive);
+    world.pass_alive(Duration::from_secs(20) - MICRO, &alive);
     world.expect_silence();
     world.pass(MICRO);
     world.expect(a.conn, &[Closed { channel: 0x100, reason: Ended::Stuck }]);
@@ -194,10 +195,10 @@ fn a_stuck_receiver_loses_its_channel_and_no_other() {
 #[test]
 fn a_receiver_that_takes_again_keeps_its_channel() {
     let (mut world, a, b) = blocked();
-    world.pass_alive(Duration::from_secs(29), &[b]);
+    world.pass_alive(Duration::from_secs(19), &[b]);
     world.tell(Input::Unblocked { from: a.conn });
     world.tell(Input::Blocked { from: a.conn, to: b.conn });
-    world.pass_alive(Duration::from_secs(29), &[b]);
+    world.pass_alive(Duration::from_secs(19), &[b]);
     world.tell(Input::Unblocked { from: a.conn });
     world.pass_alive(Duration::from_secs(90), &[a, b]);
     world.expect_silence();

@@ -94,7 +94,7 @@ fn forwarding_keeps_a_connection() {
 /// A sender that is not read cannot be heard: it gets its whole idle time again when it is read again.
 #[test]
 fn a_sender_held_up_is_not_idle() {
-    let mut world = World::new();
+    let mut world = World::with(|config| config.limits.stuck_timeout = Duration::from_secs(60));
     let (a, b) = (world.join(), world.join());
     world.pair(a, b);
     let to = b.conn;

@@ -1,0 +1,4 @@
+//! Frames of both directions from any bytes.
+#![cfg_attr(fuzzing, no_main)]
+
+phantom_fuzz::binary!(phantom_fuzz::FRAME);

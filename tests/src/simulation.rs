@@ -1,0 +1,571 @@
+//! Break, then heal: channels under anything that can happen to links, readers and relays, and what must hold all the while.
+//!
+//! After every step: what a side has taken is a prefix of what the other has sent, packet for packet; no channel holds more than
+//! its limits; nothing is reported delivered that the other side does not have. A channel that is secured never ends, unless the
+//! relay is a hostile one, and then only by a verdict that says so. After healing every channel that has not ended makes
+//! progress within [`HEALED_WITHIN`], and ends in good order with everything delivered.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+use bytes::Bytes;
+use phantom_core::client::{ClientConfig, ClientLimits, End, Event};
+use phantom_core::id::ChannelId;
+use phantom_core::rng::Rng;
+use phantom_core::time::{Duration, Instant};
+
+use crate::World;
+use crate::hostile::{Chaos, Weights};
+use crate::link::Conditions;
+
+/// After healing, everything that was sent is delivered within this time: a dead link is noticed (30 s), the relay is dialled
+/// (30 s), the other end asked for again (60 s), and a way that leads nowhere left (8 s).
+pub const HEALED_WITHIN: Duration = Duration::from_secs(150);
+
+/// A channel that was cut before it was secured has ended at both sides, or is secured, within this time more.
+const UNSECURED_WITHIN: Duration = Duration::from_secs(160);
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// One end of a channel sends packets, as many as are taken.
+    Send {
+        /// Which channel.
+        pair: usize,
+        /// Which end.
+        side: usize,
+        /// How many.
+        count: u16,
+    },
+    /// Time passes.
+    Wait {
+        /// In milliseconds.
+        ms: u32,
+    },
+    /// A link is cut; both ends notice.
+    Cut(usize),
+    /// A link is cut; the relay does not notice.
+    CutClientSide(usize),
+    /// A link is cut; the client does not notice.
+    CutRelaySide(usize),
+    /// A link passes nothing, and nobody notices.
+    Stall(usize),
+    /// A link passes nothing to the client.
+    StallDown(usize),
+    /// A link passes again.
+    Unstall(usize),
+    /// The network of a client is gone for new links.
+    Unreachable(usize),
+    /// And is there again.
+    Reachable(usize),
+    /// The network of a client becomes slow, or fast.
+    Delay(usize, u16),
+    /// The relay dies.
+    KillRelay,
+    /// It is started, if it is dead.
+    StartRelay,
+    /// An application takes nothing.
+    StopReading(usize),
+    /// An application takes everything again.
+    Read(usize),
+    /// An application takes some packets.
+    ReadSome {
+        /// Which channel.
+        pair: usize,
+        /// Which end.
+        side: usize,
+        /// How many.
+        count: u8,
+    },
+    /// A client dials without waiting.
+    DialNow(usize),
+}
+
+/// How the world of a run is laid out.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Channels.
+    pub pairs: usize,
+    /// All channels are one client's, else each has its own two.
+    pub star: bool,
+    /// Windows and queues as small as allowed.
+    pub small: bool,
+    /// It begins before the channels are secured.
+    pub early: bool,
+    /// What the relay does.
+    pub hostile: Option<Weights>,
+}
+
+impl Setup {
+    /// How many clients there are.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        if self.star { self.pairs + 1 } else { 2 * self.pairs }
+    }
+
+    /// How long it may be broken without a channel losing its patience.
+    #[must_use]
+    pub fn broken_max(&self) -> Duration {
+        Duration::from_secs(if self.early { 90 } else { 300 })
+    }
+}
+
+/// What was done, for a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Links made.
+    pub dials: u64,
+    /// Times a channel was found again.
+    pub resumed: u64,
+    /// Packets delivered.
+    pub delivered: u64,
+    /// Channel ends that ended for a fault of the relay.
+    pub ended: u64,
+    /// A digest of the whole run.
+    pub trace: [u8; 32],
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.dials += other.dials;
+        self.resumed += other.resumed;
+        self.delivered += other.delivered;
+        self.ended += other.ended;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { dials, resumed, delivered, ended, .. } = self;
+        write!(
+            f,
+            "{dials} links made, {resumed} times resumed, {delivered} packets delivered, {ended} ends by a verdict"
+        )
+    }
+}
+
+/// What did not hold.
+#[derive(Clone, Debug)]
+pub struct Broken(pub String);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! hold {
+    ($holds:expr, $($text:tt)+) => {
+        if !$holds {
+            return Err(Broken(format!($($text)+)));
+        }
+    };
+}
+
+#[derive(Clone, Copy)]
+struct Side {
+    node: usize,
+    channel: ChannelId,
+    sent: u64,
+    /// Of the other end's packets.
+    got: u64,
+    delivered: u64,
+    end: Option<End>,
+    was_secured: bool,
+}
+
+/// A world with channels in it, of which everything is checked.
+pub struct Simulation {
+    /// The world.
+    pub world: World,
+    setup: Setup,
+    pairs: Vec<[Side; 2]>,
+    /// How many events of each client have been looked at.
+    looked: Vec<usize>,
+    limits: ClientLimits,
+    broken_for: Duration,
+    tally: Tally,
+}
+
+impl Simulation {
+    /// Clients that have met, two for each channel.
+    #[must_use]
+    pub fn new(seed: u64, setup: Setup) -> Self {
+        let mut world = World::new(seed);
+        let mut limits = ClientLimits::default();
+        limits.channels_max = 8;
+        if setup.small {
+            limits.receive_window_bytes = 128 << 10;
+            limits.unacked_max_bytes = 128 << 10;
+            limits.unacked_max_records = 24;
+            limits.queue_max_bytes = 64 << 10;
+        }
+        for _ in 0..setup.nodes() {
+            world.add(ClientConfig { limits: limits.clone(), ..ClientConfig::default() });
+        }
+        world.join_all();
+        let mut pairs = Vec::new();
+        for pair in 0..setup.pairs {
+            let nodes = if setup.star { [0, pair + 1] } else { [2 * pair, 2 * pair + 1] };
+            let (a, b) = world.meet(nodes[0], nodes[1]);
+            pairs.push([(nodes[0], a), (nodes[1], b)].map(|(node, channel)| Side {
+                node,
+                channel,
+                sent: 0,
+                got: 0,
+                delivered: 0,
+                end: None,
+                was_secured: false,
+            }));
+        }
+        for node in 0..setup.nodes() {
+            let key = crate::key("one key for all of them");
+            world.act(node, |client, now| client.set_encryption_key(now, key));
+        }
+        if !setup.early {
+            for [a, b] in &pairs {
+                world.secure((a.node, a.channel), (b.node, b.channel));
+            }
+        }
+        if let Some(weights) = setup.hostile {
+            world.meddler = Some(Box::new(Chaos::new(weights)));
+        }
+        let looked = vec![0; setup.nodes()];
+        Self { world, setup, pairs, looked, limits, broken_for: Duration::ZERO, tally: Tally::default() }
+    }
+
+    /// Lets one thing happen.
+    ///
+    /// # Errors
+    /// Something that must hold does not.
+    pub fn apply(&mut self, action: &Action) -> Result<(), Broken> {
+        let world = &mut self.world;
+        match *action {
+            Action::Send { pair, side, count } => self.send(pair, side, count),
+            Action::Wait { ms } => {
+                let time = Duration::from_millis(u64::from(ms));
+                let left = self.setup.broken_max().saturating_sub(self.broken_for);
+                self.broken_for += time.min(left);
+                self.run(time.min(left), |_| false)?;
+            }
+            Action::Cut(node) => world.cut(node),
+            Action::CutClientSide(node) => world.cut_client_side(node),
+            Action::CutRelaySide(node) => world.cut_relay_side(node),
+            Action::Stall(node) => world.stall(node, true),
+            Action::StallDown(node) => world.stall_down(node, true),
+            Action::Unstall(node) => world.stall(node, false),
+            Action::Unreachable(node) => world.nodes[node].reachable = false,
+            Action::Reachable(node) => world.nodes[node].reachable = true,
+            Action::Delay(node, ms) => {
+                world.nodes[node].conditions.delay = Duration::from_millis(u64::from(ms));
+            }
+            Action::KillRelay => world.kill_relay(),
+            Action::StartRelay if world.relay.is_none() => world.start_relay(),
+            Action::StartRelay => {}
+            Action::StopReading(node) => world.nodes[node].reads = false,
+            Action::Read(node) => world.nodes[node].reads = true,
+            Action::ReadSome { pair, side, count } => {
+                let Side { node, channel, .. } = self.pairs[pair][side];
+                let now = world.now;
+                for _ in 0..count {
+                    world.nodes[node].read_one(now, channel);
+                }
+            }
+            Action::DialNow(node) => world.act(node, |client, now| client.dial_now(now)),
+        }
+        self.world.settle();
+        self.check()
+    }
+
+    /// Everything works again: then everything must arrive, and every channel end in good order.
+    ///
+    /// # Errors
+    /// Something that must hold does not.
+    pub fn heal(mut self) -> Result<Tally, Broken> {
+        self.world.meddler = None;
+        if self.world.relay.is_none() {
+            self.world.start_relay();
+        }
+        for node in 0..self.world.nodes.len() {
+            self.world.stall(node, false);
+            let node = &mut self.world.nodes[node];
+            (node.reachable, node.reads, node.conditions) = (true, true, Conditions::default());
+        }
+        for pair in 0..self.pairs.len() {
+            self.send(pair, 0, 3);
+            self.send(pair, 1, 3);
+        }
+        let within = if self.setup.early { HEALED_WITHIN + UNSECURED_WITHIN } else { HEALED_WITHIN };
+        let healed = self.run(within, Self::all_delivered)?;
+        hold!(healed, "not healed {within:?} after: {}", self.state());
+        // And something new goes through at once.
+        for pair in 0..self.pairs.len() {
+            self.send(pair, 0, 20);
+            self.send(pair, 1, 20);
+        }
+        let fresh = self.run(Duration::from_secs(20), Self::all_delivered)?;
+        hold!(fresh, "what was sent after healing did not arrive: {}", self.state());
+        for pair in 0..self.pairs.len() {
+            self.send(pair, 0, 50);
+            self.send(pair, 1, 50);
+            let Side { node, channel, .. } = self.pairs[pair][pair % 2];
+            if !self.is_good(&self.pairs[pair]) {
+                continue;
+            }
+            let _ = self.world.act(node, |client, now| client.disconnect(now, channel));
+        }
+        let ended = self.run(Duration::from_secs(60), |sim| {
+            sim.pairs.iter().all(|pair| !sim.is_good(pair) || pair.iter().all(|end| end.end.is_some()))
+        })?;
+        hold!(ended, "a channel did not end: {}", self.state());
+        for pair in self.pairs.iter().filter(|pair| self.is_good(pair)) {
+            for (end, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+                hold!(end.end == Some(End::Finished), "not finished: {}", self.state());
+                hold!(end.got == other.sent, "finished, but not all is there: {}", self.state());
+            }
+        }
+        self.tally.dials = self.world.dials;
+        self.tally.trace = self.world.trace();
+        Ok(self.tally)
+    }
+
+    fn all_delivered(&mut self) -> bool {
+        self.pairs.iter().all(|pair| {
+            let delivered = pair[0].got == pair[1].sent && pair[1].got == pair[0].sent;
+            // One that was cut before it was secured has ended at both ends: nobody waits alone.
+            let gone = pair.iter().all(|side| side.end.is_some());
+            if self.is_good(pair) { delivered } else { gone || self.setup.hostile.is_some() }
+        })
+    }
+
+    /// Both ends are secured, and neither has ended for a fault.
+    fn is_good(&self, pair: &[Side; 2]) -> bool {
+        pair.iter().all(|side| side.was_secured && matches!(side.end, None | Some(End::Finished)))
+    }
+
+    fn send(&mut self, pair: usize, side: usize, count: u16) {
+        let Side { node, channel, sent, .. } = &mut self.pairs[pair][side];
+        let (node, channel) = (*node, *channel);
+        for _ in 0..count {
+            let packet = packet(pair, side, *sent);
+            if self.world.nodes[node].client.send(self.world.now, channel, packet).is_err() {
+                break;
+            }
+            *sent += 1;
+        }
+        self.world.settle();
+    }
+
+    /// Runs for a time or until `done`, and checks after every step.
+    fn run(&mut self, time: Duration, mut done: impl FnMut(&mut Self) -> bool) -> Result<bool, Broken> {
+        let end: Instant = self.world.now + time;
+        loop {
+            self.world.settle();
+            self.check()?;
+            if done(self) {
+                return Ok(true);
+            }
+            match self.world.next() {
+                Some(at) if at <= end => self.world.now = self.world.now.max(at),
+                _ => {
+                    self.world.now = end;
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// What must hold at every moment.
+    fn check(&mut self) -> Result<(), Broken> {
+        for pair in 0..self.pairs.len() {
+            for side in [0, 1] {
+                let Side { node, channel, .. } = self.pairs[pair][side];
+                let taken = self.world.nodes[node].received.remove(&channel).unwrap_or_default();
+                for got in taken {
+                    let number = self.pairs[pair][side].got;
+                    let (from, sent) = (1 - side, self.pairs[pair][1 - side].sent);
+                    hold!(number < sent, "pair {pair}: end {side} took more than was sent");
+                    hold!(
+                        got == packet(pair, from, number),
+                        "pair {pair}: what end {side} took as packet {number} was not sent as such"
+                    );
+                    self.pairs[pair][side].got += 1;
+                    self.tally.delivered += 1;
+                }
+                self.check_memory(node, channel)?;
+            }
+        }
+        for node in 0..self.world.nodes.len() {
+            while let Some(&event) = self.world.nodes[node].events.get(self.looked[node]) {
+                self.looked[node] += 1;
+                self.look(node, event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_memory(&self, node: usize, channel: ChannelId) -> Result<(), Broken> {
+        let Some(held) = self.world.nodes[node].client.held(channel) else { return Ok(()) };
+        let limits = &self.limits;
+        let (packet_max, window) = (1 << limits.packet_max_log2, limits.receive_window_bytes);
+        hold!(held.queued <= limits.queue_max_bytes.max(packet_max + 32), "queue too long: {held:?}");
+        hold!(held.unacked <= limits.unacked_max_bytes, "too much kept to send again: {held:?}");
+        hold!(held.unacked_records <= limits.unacked_max_records + 4, "too many records kept: {held:?}");
+        hold!(held.received <= window + packet_max + (64 << 10), "too much received: {held:?}");
+        Ok(())
+    }
+
+    fn look(&mut self, node: usize, event: Event) -> Result<(), Broken> {
+        let hostile = self.setup.hostile.is_some();
+        let reads = self.world.nodes[node].reads;
+        let find = |pairs: &[[Side; 2]], channel: ChannelId| {
+            pairs.iter().enumerate().find_map(|(pair, ends)| {
+                let side = ends.iter().position(|end| end.node == node && end.channel == channel)?;
+                Some((pair, side))
+            })
+        };
+        match event {
+            Event::Secured { channel } => {
+                if let Some((pair, side)) = find(&self.pairs, channel) {
+                    self.pairs[pair][side].was_secured = true;
+                }
+            }
+            Event::Resumed { .. } => self.tally.resumed += 1,
+            Event::Delivered { channel, up_to } => {
+                let Some((pair, side)) = find(&self.pairs, channel) else { return Ok(()) };
+                let [end, other] = [self.pairs[pair][side], self.pairs[pair][1 - side]];
+                hold!(up_to > end.delivered && up_to <= end.sent, "delivered {up_to} of {}", end.sent);
+                let other_reads = self.world.nodes[other.node].reads && other.node != node;
+                hold!(!other_reads || up_to <= other.got, "delivered {up_to}, but {} are there", other.got);
+                self.pairs[pair][side].delivered = up_to;
+            }
+            Event::Closed { channel, end, fate, .. } => {
+                let Some((pair, side)) = find(&self.pairs, channel) else { return Ok(()) };
+                let this = self.pairs[pair][side];
+                self.pairs[pair][side].end = Some(end);
+                let sum = fate.delivered + fate.uncertain + fate.unsent;
+                hold!(sum == this.sent, "the fate of {} packets is {fate:?}", this.sent);
+                match end {
+                    // Checked at the end of the run.
+                    End::Finished => {}
+                    End::Left(_) | End::NeverSecured if !this.was_secured => {}
+                    End::Tampered { .. } | End::Aborted { code: 1 } if hostile => self.tally.ended += 1,
+                    End::RelayLoss | End::Aborted { code: 3 } if hostile => self.tally.ended += 1,
+                    End::HandshakeInvalid | End::TooManyRuns if hostile && !this.was_secured => {
+                        self.tally.ended += 1;
+                    }
+                    _ => hold!(false, "pair {pair}, end {side} ended: {end} ({end:?}); reads: {reads}"),
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> String {
+        let end = |end: &Side| {
+            let client = &self.world.nodes[end.node].client;
+            format!(
+                "client {} sent {} got {} delivered {} end {:?} secured {} online {:?} held {:?} next {:?}",
+                end.node,
+                end.sent,
+                end.got,
+                end.delivered,
+                end.end,
+                client.is_secured(end.channel),
+                client.id(),
+                client.held(end.channel),
+                client.poll_timeout(),
+            )
+        };
+        let pairs: Vec<_> = self.pairs.iter().map(|[a, b]| format!("\n  {}\n  {}", end(a), end(b))).collect();
+        format!("at {:?}{}", self.world.now, pairs.concat())
+    }
+}
+
+/// What an end sends as its packet of this number: of many lengths, and to be told from every other.
+fn packet(pair: usize, side: usize, number: u64) -> Bytes {
+    let mix = (number + 1)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add((pair as u64) << 32 | (side as u64) << 8)
+        .wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let len = match mix >> 56 {
+        0..=7 => 0,
+        8..=199 => (mix >> 40 & 0x3f) as usize,
+        200..=249 => (mix >> 40 & 0x7ff) as usize,
+        250..=254 => (mix >> 40 & 0x7fff) as usize,
+        _ => 60_000,
+    };
+    let tag = mix.to_be_bytes();
+    Bytes::from_iter((0..len).map(|i| tag[i % 8] ^ (i / 8) as u8))
+}
+
+/// One random run: swarm weights of its own, then as many actions, then healing.
+///
+/// # Errors
+/// Something that must hold does not; the text says after which actions.
+pub fn run(seed: u64) -> Result<Tally, Broken> {
+    let mut rng = Rng::from_seed(blake3::hash(&[&b"swarm"[..], &seed.to_be_bytes()].concat()).as_bytes());
+    let mut below = |n: u64| u64::from_be_bytes(rng.bytes()) % n;
+    let setup = Setup {
+        pairs: 1 + below(3) as usize,
+        star: below(3) == 0,
+        small: below(2) == 0,
+        early: below(4) == 0,
+        hostile: (below(3) == 0).then(|| {
+            // Half of the hostile ones do nothing that can end a channel, so that they reach far.
+            let deadly = below(2) == 0;
+            let mut weight =
+                |deadly: bool, max: u64| if deadly && below(2) == 0 { below(max) as u8 } else { 0 };
+            Weights {
+                drop: weight(true, 40),
+                repeat: weight(true, 40),
+                reorder: weight(true, 40),
+                replay: weight(true, 40),
+                swap: weight(deadly, 6),
+                reflect: weight(deadly, 6),
+                flip: weight(deadly, 4),
+                invent: weight(deadly, 6),
+            }
+        }),
+    };
+    let weights: Vec<u64> =
+        (0..17).map(|kind| if kind < 2 { 8 } else { [0, 0, 1, 2, 4][below(5) as usize] }).collect();
+    let actions = 10 + below(60);
+    let (pairs, nodes) = (setup.pairs as u64, setup.nodes() as u64);
+    let mut simulation = Simulation::new(seed, setup.clone());
+    let mut done = Vec::new();
+    for _ in 0..actions {
+        let mut left = below(weights.iter().sum());
+        let kind = weights.iter().position(|&weight| {
+            let hit = left < weight;
+            left = left.saturating_sub(weight);
+            hit
+        });
+        let node = below(nodes) as usize;
+        let (pair, side) = (below(pairs) as usize, below(2) as usize);
+        let action = match kind.unwrap_or(0) {
+            0 => Action::Send { pair, side, count: [1, 5, 50, 500][below(4) as usize] },
+            1 => Action::Wait { ms: (below(10) << below(12)) as u32 },
+            2 => Action::Cut(node),
+            3 => Action::CutClientSide(node),
+            4 => Action::CutRelaySide(node),
+            5 => Action::Stall(node),
+            6 => Action::StallDown(node),
+            7 => Action::Unstall(node),
+            8 => Action::Unreachable(node),
+            9 => Action::Reachable(node),
+            10 => Action::Delay(node, [0, 5, 100, 900][below(4) as usize]),
+            11 => Action::KillRelay,
+            12 => Action::StartRelay,
+            13 => Action::StopReading(node),
+            14 => Action::Read(node),
+            15 => Action::ReadSome { pair, side, count: below(20) as u8 },
+            _ => Action::DialNow(node),
+        };
+        done.push(action);
+        let action = done.last().expect("just pushed");
+        simulation.apply(action).map_err(|broken| Broken(format!("{broken}\n{setup:?}\n{done:?}")))?;
+    }
+    simulation.heal().map_err(|broken| Broken(format!("{broken}\n{setup:?}\n{done:?}, then healed")))
+}
