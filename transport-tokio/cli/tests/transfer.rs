@@ -1,5 +1,7 @@
 //! `phantom send` and `phantom receive` through `phantom relay`: three processes, as three people would start them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod common;
 
 use std::fs;
