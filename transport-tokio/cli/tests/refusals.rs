@@ -1,5 +1,7 @@
 //! What a person gets wrong, and what the program says then: one sentence and the documented status.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod common;
 
 use std::fs;
@@ -104,6 +106,10 @@ fn help_has_examples_and_the_statuses() {
     for arguments in [&["--help"][..], &["send", "--help"], &["receive", "--help"], &["chat", "--help"]] {
         let ended = run(arguments);
         ended.succeeded();
-        assert!(ended.stdout.contains("Examples:") && ended.stdout.contains("Exit status:"), "{}", ended.stdout);
+        assert!(
+            ended.stdout.contains("Examples:") && ended.stdout.contains("Exit status:"),
+            "{}",
+            ended.stdout
+        );
     }
 }

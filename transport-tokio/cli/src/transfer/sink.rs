@@ -64,7 +64,8 @@ impl Target {
         let path = match &self.place {
             Place::File(path) => path.clone(),
             Place::Folder(folder) => folder.join(name::safe(offered).ok_or_else(|| {
-                let fault = "the name that the other side offers cannot be used here; choose one with --output FILE";
+                let fault =
+                    "the name that the other side offers cannot be used here; choose one with --output FILE";
                 (Reason::Name, Fault::file(fault))
             })?),
         };
@@ -93,7 +94,8 @@ impl Target {
             return Err((Reason::Exists, Fault::file(fault)));
         }
         if !self.force {
-            let fault = format!("{shown} exists already; use --force to overwrite it, or --output for another name");
+            let fault =
+                format!("{shown} exists already; use --force to overwrite it, or --output for another name");
             return Err((Reason::Exists, Fault::file(fault)));
         }
         if !metadata.is_file() && !metadata.is_symlink() {
@@ -151,7 +153,8 @@ impl Sink {
         match renamed {
             Ok(()) => Ok(path),
             Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
-                let fault = format!("{} appeared while the file was received, and was left alone", path.display());
+                let fault =
+                    format!("{} appeared while the file was received, and was left alone", path.display());
                 Err((Reason::Exists, Fault::file(fault)))
             }
             Err(error) => {
