@@ -18,9 +18,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             match output {
                 Output::Dial { .. } => clients[i].handle(now(), Input::Connected),
                 Output::Transmit(frame) => put(&mut up[i], &frame),
-                Output::Event(Event::Online { id, .. }) if i == 1 => drop(clients[0].connect(now(), id)?),
+                Output::Event(Event::Online { id, .. }) if i == 1 => {
+                    clients[0].connect(now(), id).map(drop)?
+                }
                 Output::Event(Event::Incoming { request, .. }) => clients[i].accept(now(), request)?,
-                Output::Event(Event::Secured { channel }) => drop(clients[i].send(now(), channel, "Hi")),
+                Output::Event(Event::Secured { channel }) => {
+                    clients[i].send(now(), channel, "Hi").map(drop)?
+                }
                 Output::Event(Event::Delivered { .. }) => return Ok(println!("{i}'s greeting arrived")),
                 _ => {}
             }
