@@ -26,11 +26,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 _ => {}
             }
         }
-        if let Some(mut sent) = take(&mut up[i])
-            && let Handled::Forward(to) =
-                relay.handle(now(), Came::Frame { from: conns[i], frame: &mut sent })
+        if let Some(mut f) = take(&mut up[i])
+            && let Handled::Forward(to) = relay.handle(now(), Came::Frame { from: conns[i], frame: &mut f })
         {
-            put(&mut down[to.index()], &sent);
+            put(&mut down[to.index()], &f);
         }
         while let Some(Do::Transmit { to, frame, .. }) = relay.poll_output() {
             put(&mut down[to.index()], &frame);
