@@ -119,6 +119,27 @@ async fn a_dropped_ask_is_withdrawn() {
 }
 
 #[tokio::test]
+async fn who_asks_again_need_not_wait_for_the_withdrawal() {
+    let relay = relay();
+    let (a, b) = (connect(&relay.url()).await, connect(&relay.url()).await);
+    for _ in 0..3 {
+        let first = {
+            let mut ask = std::pin::pin!(a.ask(b.id()));
+            tokio::select! {
+                _ = &mut ask => panic!("nobody has accepted"),
+                request = within(b.next_request()) => request.unwrap(),
+            }
+        };
+        let decline = async {
+            drop(first);
+            b.next_request().await.unwrap().decline();
+        };
+        let (asked, ()) = within(async { tokio::join!(a.ask(b.id()), decline) }).await;
+        assert_eq!(asked.unwrap_err(), AskError::Answer(Answer::Declined));
+    }
+}
+
+#[tokio::test]
 async fn an_undecided_request_expires_for_both() {
     let mut config = ServerConfig::default();
     config.relay.request_lifetime = std::time::Duration::from_secs(1);
