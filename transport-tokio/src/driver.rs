@@ -462,14 +462,16 @@ impl Lane {
 
     /// Gives the machine what it takes of the outbox. What it does not take waits for [`News::Writable`].
     fn drain_outbox(&mut self, now: Instant, id: ChannelId, machine: &mut Machine) {
+        if self.pipe.wants_end() && !machine.is_secured(id) {
+            // Nothing can leave; what waits never will.
+            return self.finish(now, id, machine);
+        }
         loop {
             if self.staged.is_empty() {
                 let last = self.pipe.take_outbox(&mut self.staged);
                 if self.staged.is_empty() {
-                    if last && !self.finished {
-                        self.finished = true;
-                        // It may be over already.
-                        let _ = machine.disconnect(now, id);
+                    if last {
+                        self.finish(now, id, machine);
                     }
                     return;
                 }
@@ -483,6 +485,14 @@ impl Lane {
                     return self.pipe.shut();
                 }
             }
+        }
+    }
+
+    fn finish(&mut self, now: Instant, id: ChannelId, machine: &mut Machine) {
+        if !self.finished {
+            self.finished = true;
+            // It may be over already.
+            let _ = machine.disconnect(now, id);
         }
     }
 
