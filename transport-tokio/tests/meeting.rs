@@ -205,6 +205,19 @@ async fn what_never_left_is_counted_when_a_channel_ends() {
 }
 
 #[tokio::test]
+async fn closing_does_not_wait_for_packets_that_nobody_takes() {
+    let relay = relay();
+    let pair = Pair::secured(&relay.url()).await;
+    // More than is fetched beforehand.
+    for _ in 0..10 {
+        within(pair.ba.send_bytes(vec![7; 60_000])).await.unwrap();
+    }
+    within(pair.ba.delivered(10)).await.unwrap();
+    let (closed, end) = within(async { tokio::join!(pair.ab.close(), pair.ba.receive_bytes()) }).await;
+    assert_eq!((closed.map(|fate| fate.delivered), end), (Ok(0), Ok(None)));
+}
+
+#[tokio::test]
 async fn a_close_that_nobody_awaits_goes_on() {
     let relay = relay();
     let pair = Pair::secured(&relay.url()).await;
