@@ -17,7 +17,7 @@ use alloc::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::agreement::{Agreement, Means, News, Step};
-use super::event::{End, Event, Fate};
+use super::event::{End, Event, Fate, Held};
 use super::limits::{LINGER, REJOIN_REPEAT};
 use super::message::{Confirm, Message};
 use super::queue::SendQueue;
@@ -435,9 +435,13 @@ impl Channel {
             Stage::Agreeing { .. } if attached => {
                 self.agree(cx, |agreement, now, means| agreement.on_timeout(now, means));
             }
-            Stage::Secured { session, .. } if attached && session.deadline() <= now => {
+            Stage::Secured { session, linger_until, .. } if attached && session.deadline() <= now => {
                 let outcome = session.on_timeout(now);
-                self.on_outcome(outcome, cx);
+                // A complete channel answers as long as the other side may ask, whether it does or not.
+                let stays = linger_until.is_some() && session.deadline() > now;
+                if !(stays && outcome == Outcome::Leave) {
+                    self.on_outcome(outcome, cx);
+                }
             }
             _ => {}
         }
@@ -604,6 +608,15 @@ impl Channel {
             Stage::Secured { session, .. } => Some(session.verifier()),
             _ => None,
         }
+    }
+
+    pub(super) fn held(&self) -> Held {
+        let held = match &self.stage {
+            Stage::Agreeing { .. } => Held::default(),
+            Stage::Secured { session, .. } => session.held(),
+            Stage::Ended { unread, .. } => Held { received: unread.held(), ..Held::default() },
+        };
+        Held { queued: self.queue.bytes(), ..held }
     }
 
     pub(super) fn fate(&self) -> Fate {

@@ -202,3 +202,16 @@ pub struct Fate {
     /// These never left.
     pub unsent: u64,
 }
+
+/// What a channel holds in memory, each figure bounded by the limit of [`ClientLimits`](super::ClientLimits) it is named after.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Held {
+    /// Bytes of packets that wait unsealed; each packet counts 32 bytes more than it has.
+    pub queued: usize,
+    /// Bytes of records with packets, sealed and not yet confirmed.
+    pub unacked: usize,
+    /// The number of records sealed and not yet confirmed.
+    pub unacked_records: usize,
+    /// Bytes of records received whose packets were not taken, and of the packet that is being put together.
+    pub received: usize,
+}

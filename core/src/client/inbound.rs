@@ -132,10 +132,10 @@ impl Inbound {
         !self.unread.is_empty()
     }
 
-    /// Window bytes of everything that is held: packets that wait, and the one in assembly.
-    #[cfg(test)]
-    pub(super) fn held(&self) -> u64 {
-        self.unread.cost() + self.assembly.as_ref().map_or(0, |(_, cost)| *cost)
+    /// Bytes of records whose packets were not taken, and of the packet in assembly.
+    pub(super) fn held(&self) -> usize {
+        let assembly = self.assembly.as_ref().map_or(0, |(packet, _)| packet.len());
+        self.unread.held().saturating_add(assembly)
     }
 
     /// What has arrived and was not taken; everything else, keys above all, is wiped.

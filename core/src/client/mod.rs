@@ -2,7 +2,8 @@
 //!
 //! Where things are: the link and its state table in `link`, requests and their state table in `pairing`, one channel and its stages
 //! in `channel`, the key agreement and its state table in `agreement`, a secured channel in `session` with its two halves `outbound`
-//! and `inbound`, what two clients say to each other in `message`, every limit in `limits`.
+//! and `inbound`, packets that wait to be sealed in `queue` and to be taken in `unread`, what two clients say to each other in
+//! `message`, every limit in `limits`.
 
 mod agreement;
 mod channel;
@@ -26,7 +27,7 @@ use core::ops::Bound;
 use bytes::{Buf, Bytes, BytesMut};
 
 pub use error::{ConnectError, NoChannel, RequestError, SendError, SetKeyError};
-pub use event::{End, Event, Fate};
+pub use event::{End, Event, Fate, Held};
 pub use io::{ClientConfig, Input, Output};
 pub use limits::ClientLimits;
 
@@ -584,6 +585,12 @@ impl Client {
     #[must_use]
     pub fn fate(&self, channel: ChannelId) -> Option<Fate> {
         self.channels.get(&channel).map(Channel::fate)
+    }
+
+    /// What a channel holds in memory now.
+    #[must_use]
+    pub fn held(&self, channel: ChannelId) -> Option<Held> {
+        self.channels.get(&channel).map(Channel::held)
     }
 
     // Helpers.

@@ -305,6 +305,11 @@ impl Outbound {
         self.packets_sealed + u64::from(self.cut.is_some())
     }
 
+    /// Bytes of the records with packets that are not confirmed yet, and the number of all that are not.
+    pub(super) fn held(&self) -> (usize, usize) {
+        (usize::try_from(self.retained_bytes).unwrap_or(usize::MAX), self.retained.len())
+    }
+
     /// Whether something sealed is not confirmed yet.
     pub(super) fn is_waiting(&self) -> bool {
         !self.retained.is_empty()

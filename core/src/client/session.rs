@@ -5,6 +5,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::event::Held;
 use super::inbound::{Inbound, Refused};
 use super::limits::{
     ACK_BYTES, ACK_DELAY, ACK_RECORDS, ASK_IDLE, ASK_STALLED, ASKS_MAX, ClientLimits, GAP_MAX, GAPS_MAX,
@@ -445,6 +446,12 @@ impl Session {
     /// The largest packet the other side takes.
     pub(super) fn packet_max(&self) -> usize {
         self.packet_max
+    }
+
+    /// What it holds in memory; nothing is queued here.
+    pub(super) fn held(&self) -> Held {
+        let (unacked, unacked_records) = self.out.held();
+        Held { queued: 0, unacked, unacked_records, received: self.inb.held() }
     }
 
     /// Whether a record of the other side has ever opened: then it is secured, too.

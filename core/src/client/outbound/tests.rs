@@ -86,7 +86,7 @@ impl Direction {
             }
         }
         // What is held is the packet in assembly, and packets that wait: a window and the one packet that went beyond it.
-        assert!(self.inb.held() <= (self.limits.receive_window_bytes + 2 * PACKET_MAX) as u64);
+        assert!(self.inb.held() <= self.limits.receive_window_bytes + 2 * PACKET_MAX);
     }
 
     fn take(&mut self, max: usize) {
