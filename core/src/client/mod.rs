@@ -619,7 +619,7 @@ impl Client {
     fn is_full(&self) -> bool {
         let granted = self.link.online().map_or(self.limits.channels_max, |online| online.channels_max);
         self.channels.values().filter(|channel| channel.is_live()).count() >= usize::from(granted)
-            || self.channels.len() >= ENDED_FACTOR * usize::from(self.limits.channels_max) + 1
+            || self.channels.len() > ENDED_FACTOR * usize::from(self.limits.channels_max)
     }
 
     fn channel_with(&self, peer: PeerId) -> Option<ChannelId> {

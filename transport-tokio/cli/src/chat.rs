@@ -71,7 +71,9 @@ async fn listen(receiver: &Receiver, peer: PeerId) -> Result<(), Fault> {
                 }
                 Ok(Line { text }) => ui::say(shown(&text)),
                 Err(_) => {
-                    return Err(Fault::peer("the other side does not chat; is it phantom chat that runs there?"));
+                    return Err(Fault::peer(
+                        "the other side does not chat; is it phantom chat that runs there?",
+                    ));
                 }
             },
             Ok(None) => {

@@ -46,7 +46,9 @@ async fn show(arguments: &DemoArguments) -> Result<(), Fault> {
     let source = Source::open(&file)?;
 
     let relay = RelayServer::bind("127.0.0.1:0").map_err(|error| Fault::relay(error.to_string()))?;
-    let relay = relay.spawn().map_err(|error| Fault::new(Status::Other, format!("no thread for the relay: {error}")))?;
+    let relay = relay
+        .spawn()
+        .map_err(|error| Fault::new(Status::Other, format!("no thread for the relay: {error}")))?;
     tell("Relay", relay.url());
 
     let ann = Side::join("Ann", &relay.url(), KEY).await?;
@@ -115,7 +117,12 @@ async fn refuse(at_ann: &Channel, at_bob: &Channel) -> Result<(), Fault> {
         match channel.secured().await {
             Err(ChannelError::KeysDiffer { .. }) => tell(name, "the keys differ; nothing is handed over"),
             Err(error) => return Err(Fault::peer(error.to_string())),
-            Ok(()) => return Err(Fault::new(Status::Other, "the channel is secured with two keys; please report this")),
+            Ok(()) => {
+                return Err(Fault::new(
+                    Status::Other,
+                    "the channel is secured with two keys; please report this",
+                ));
+            }
         }
     }
     tokio::select! {

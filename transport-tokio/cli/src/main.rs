@@ -49,8 +49,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(command: &Command) -> Result<(), Fault> {
-    let mut interrupt = Interrupt::listen()
-        .map_err(|error| Fault::new(Status::Other, format!("the system does not tell of signals: {error}")))?;
+    let mut interrupt = Interrupt::listen().map_err(|error| {
+        Fault::new(Status::Other, format!("the system does not tell of signals: {error}"))
+    })?;
     match command {
         Command::Demo(arguments) => demo::run(arguments, &mut interrupt).await,
         Command::Chat(arguments) => chat::run(arguments, &mut interrupt).await,

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use phantom_tokio::{Answer, AskError, Channel, ChannelError, Client, End, EncryptionKey, Event, PeerId};
+use phantom_tokio::{
+    Answer, AskError, Channel, ChannelError, ChannelState, Client, EncryptionKey, End, Event, PeerId,
+};
 use tokio::time::timeout;
 
 use crate::address::{Address, PORT};
@@ -195,9 +197,20 @@ async fn secure(channel: &Channel) -> Result<(), ChannelError> {
     loop {
         match channel.secured().await {
             Err(ChannelError::PeerSilent) => {}
+            Err(ended @ ChannelError::Ended { .. }) => return Err(why_ended(channel, ended).await),
             other => return other,
         }
     }
+}
+
+/// The other side may end the channel as soon as it knows that the keys differ; then that is what matters.
+async fn why_ended(channel: &Channel, ended: ChannelError) -> ChannelError {
+    while let Some(state) = channel.next_state().await {
+        if let ChannelState::KeysDiffer { guesses_left } = state {
+            return ChannelError::KeysDiffer { guesses_left };
+        }
+    }
+    ended
 }
 
 /// Reads an invitation from an argument, or from standard input if it is `-`.
@@ -226,9 +239,9 @@ pub(crate) fn ended(end: End) -> Fault {
     match end {
         End::Finished => Fault::peer("the other side closed the channel before everything was done"),
         End::Aborted { code: 0 } => Fault::peer("the other side stopped"),
-        End::Truncated => {
-            Fault::peer("the connection was interrupted and the other side did not come back in time; start again")
-        }
+        End::Truncated => Fault::peer(
+            "the connection was interrupted and the other side did not come back in time; start again",
+        ),
         End::Left(_) => Fault::peer("the other side left before it was known whether the keys are the same"),
         end => Fault::peer(end.to_string()),
     }
@@ -242,4 +255,25 @@ fn relay_gone() -> Fault {
 enum Refused {
     Gone(AskError),
     Channel(ChannelError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(relay: Option<&str>) -> Place {
+        let arguments = InviteArguments { relay: relay.map(str::to_owned), key: None };
+        Place::of_host(&arguments).unwrap()
+    }
+
+    #[test]
+    fn whoever_names_no_relay_is_told_how_to_have_one() {
+        let default = place(None).unreached(&phantom_tokio::Error::NoRelay).to_string();
+        assert!(
+            default.contains("ws://127.0.0.1:7777") && default.contains("\n  phantom relay\n"),
+            "{default}"
+        );
+        let named = place(Some("wss://relay.example")).unreached(&phantom_tokio::Error::NoRelay).to_string();
+        assert!(named.contains("wss://relay.example:443") && !named.contains("phantom relay"), "{named}");
+    }
 }

@@ -19,7 +19,8 @@ pub(crate) async fn run(arguments: &RelayArguments, interrupt: &mut Interrupt) -
     if let Err(error) = phantom_mio::raise_file_limit() {
         ui::note(format_args!("there may be room for few clients only: {error}"));
     }
-    let relay = RelayServer::bind(arguments.listen.as_str()).map_err(|error| Fault::relay(error.to_string()))?;
+    let relay =
+        RelayServer::bind(arguments.listen.as_str()).map_err(|error| Fault::relay(error.to_string()))?;
     let handle = relay.handle();
     greet(relay.local_addr());
     let mut serving = spawn_blocking(move || relay.run());

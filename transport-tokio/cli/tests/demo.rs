@@ -47,7 +47,8 @@ fn a_file_that_is_not_there() {
 /// The one sum that both sides print.
 fn sums_are_equal(stdout: &str) -> &str {
     let mut sums = stdout.lines().filter_map(|line| line.split("BLAKE3 ").nth(1));
-    let (sent, received) = (sums.next().expect("the sum of what was sent"), sums.next().expect("of what came"));
+    let (sent, received) =
+        (sums.next().expect("the sum of what was sent"), sums.next().expect("of what came"));
     assert_eq!(sent, received);
     assert_eq!(sent.len(), 64);
     sent

@@ -1,5 +1,7 @@
 //! `phantom send` and `phantom receive` through `phantom relay`: three processes, as three people would start them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod common;
 
 use std::fs;
@@ -22,8 +24,10 @@ fn pass(content: &[u8], name: &str, folder: &Path, arguments: &[&str]) -> (Ended
 
 /// Everything in a folder, by name.
 fn listing(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -97,7 +101,8 @@ fn a_named_file_that_exists_is_refused_before_anybody_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x"), "mine").unwrap();
     let unreachable = "phantom://127.0.0.1:1/AF83X1#ABCDE12345";
-    let receive = |output: &str| Phantom::start_in(folder.path(), ["receive", unreachable, "-o", output]).end();
+    let receive =
+        |output: &str| Phantom::start_in(folder.path(), ["receive", unreachable, "-o", output]).end();
     receive("x").failed(6, "x exists already");
     receive("no/such").failed(6, "there is no folder no");
     receive("no/").failed(6, "there is no folder no/");
@@ -201,7 +206,11 @@ fn the_disk_is_full() {
     let mut sender = Phantom::start(["send".as_ref(), path.as_os_str(), "--relay".as_ref(), url.as_ref()]);
     let invitation = sender.invitation();
     let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", r#"trap "" XFSZ; ulimit -f 64; exec "$0" receive "$1""#, env!("CARGO_BIN_EXE_phantom")]);
+    shell.args([
+        "-c",
+        r#"trap "" XFSZ; ulimit -f 64; exec "$0" receive "$1""#,
+        env!("CARGO_BIN_EXE_phantom"),
+    ]);
     shell.arg(&invitation).current_dir(to.path());
     Phantom::spawn(shell).end().failed(6, "the file cannot be written");
     sender.end().failed(4, "the other side could not write");

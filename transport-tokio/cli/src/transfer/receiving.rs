@@ -41,7 +41,8 @@ async fn converse(
 ) -> Result<File, Failure> {
     let offer: Offer = hear(channel).await?;
     if offer.version != VERSION {
-        let fault = "the other side's program is newer and sends files in a way unknown here; update this one";
+        let fault =
+            "the other side's program is newer and sends files in a way unknown here; update this one";
         return Err(Failure::Own(Reason::Version, Fault::peer(fault)));
     }
     let sink = target.open(&offer.name, offer.size).map_err(own)?;

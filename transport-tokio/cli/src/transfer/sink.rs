@@ -40,7 +40,9 @@ impl Target {
     /// # Errors
     /// Its folder does not exist, or the file does and `force` is not set.
     pub(crate) fn new(output: Option<&Path>, force: bool) -> Result<Self, Fault> {
-        let output = output.unwrap_or(Path::new("."));
+        let Some(output) = output else {
+            return Ok(Self { place: Place::Folder(PathBuf::new()), force });
+        };
         if output.is_dir() {
             return Ok(Self { place: Place::Folder(output.to_owned()), force });
         }
@@ -62,7 +64,8 @@ impl Target {
         let path = match &self.place {
             Place::File(path) => path.clone(),
             Place::Folder(folder) => folder.join(name::safe(offered).ok_or_else(|| {
-                let fault = "the name that the other side offers cannot be used here; choose one with --output FILE";
+                let fault =
+                    "the name that the other side offers cannot be used here; choose one with --output FILE";
                 (Reason::Name, Fault::file(fault))
             })?),
         };
@@ -91,7 +94,8 @@ impl Target {
             return Err((Reason::Exists, Fault::file(fault)));
         }
         if !self.force {
-            let fault = format!("{shown} exists already; use --force to overwrite it, or --output for another name");
+            let fault =
+                format!("{shown} exists already; use --force to overwrite it, or --output for another name");
             return Err((Reason::Exists, Fault::file(fault)));
         }
         if !metadata.is_file() && !metadata.is_symlink() {
@@ -149,7 +153,8 @@ impl Sink {
         match renamed {
             Ok(()) => Ok(path),
             Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
-                let fault = format!("{} appeared while the file was received, and was left alone", path.display());
+                let fault =
+                    format!("{} appeared while the file was received, and was left alone", path.display());
                 Err((Reason::Exists, Fault::file(fault)))
             }
             Err(error) => {

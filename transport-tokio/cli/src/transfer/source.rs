@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use phantom_core::packet;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -29,7 +29,9 @@ impl Source {
     /// It is none, or cannot be read.
     pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
         let fault = |error: &io::Error| match error.kind() {
-            ErrorKind::NotFound => Fault::file(format!("there is no file {}; check the name", path.display())),
+            ErrorKind::NotFound => {
+                Fault::file(format!("there is no file {}; check the name", path.display()))
+            }
             ErrorKind::PermissionDenied => Fault::file(format!("you may not read {}", path.display())),
             _ => Fault::file(format!("{} cannot be read: {error}", path.display())),
         };
@@ -69,22 +71,24 @@ impl Source {
     fn read(mut self, chunks: &mpsc::Sender<(Bytes, usize)>) -> Result<Hash, Fault> {
         let fault = |what: String| Err(Fault::file(format!("{} {what}", self.path.display())));
         let mut hasher = blake3::Hasher::new();
-        let mut buffer = vec![0; CHUNK_BYTES];
+        let mut buffer = BytesMut::zeroed(CHUNK_BYTES);
         let mut left = self.size;
         while left > 0 {
             let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let count = match read_full(&mut self.file, &mut buffer[..room]) {
-                Ok(count) => count,
-                Err(error) => return fault(format!("cannot be read any further: {error}")),
-            };
-            if count < room {
-                return fault("became shorter while it was sent; send it again".to_owned());
+            buffer.truncate(room);
+            if let Err(error) = self.file.read_exact(&mut buffer) {
+                return fault(match error.kind() {
+                    ErrorKind::UnexpectedEof => "became shorter while it was sent; send it again".to_owned(),
+                    _ => format!("cannot be read any further: {error}"),
+                });
             }
-            hasher.update(&buffer[..count]);
-            let chunk = Chunk { data: Bytes::copy_from_slice(&buffer[..count]) };
+            hasher.update(&buffer);
+            let chunk = Chunk { data: buffer.freeze() };
             let packet = packet::encode(&chunk).expect("every chunk has a form");
-            left -= count as u64;
-            if chunks.blocking_send((packet, count)).is_err() {
+            buffer =
+                chunk.data.try_into_mut().expect("the packet is a copy, so that this is the only handle");
+            left -= room as u64;
+            if chunks.blocking_send((packet, room)).is_err() {
                 break;
             }
         }
@@ -113,18 +117,4 @@ impl Reading {
         drop(self.chunks);
         self.thread.await.unwrap_or_else(|_| Err(Fault::file("the file could not be read")))
     }
-}
-
-/// Reads until the buffer is full or the file ends.
-fn read_full(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }

@@ -94,7 +94,9 @@ impl Phantom {
                         return line;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("{} never said {part:?}: {:#?}", self.name, self.seen),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{} never said {part:?}: {:#?}", self.name, self.seen)
+                }
                 Err(RecvTimeoutError::Disconnected) => {
                     panic!("{} ended and never said {part:?}: {:#?}", self.name, self.seen)
                 }
@@ -137,7 +139,11 @@ impl Phantom {
         }
         let status = self.child.wait().expect("it can be waited for").code();
         let text = |stream| {
-            self.seen.iter().filter(|(from, _)| *from == stream).map(|(_, line)| format!("{line}\n")).collect()
+            self.seen
+                .iter()
+                .filter(|(from, _)| *from == stream)
+                .map(|(_, line)| format!("{line}\n"))
+                .collect()
         };
         Ended { status, stdout: text(Stream::Out), stderr: text(Stream::Err) }
     }
