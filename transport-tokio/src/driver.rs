@@ -447,20 +447,19 @@ impl Lane {
     /// Gives the machine what it takes of the outbox. What it does not take waits for [`News::Writable`].
     fn drain_outbox(&mut self, now: Instant, id: ChannelId, machine: &mut Machine) {
         loop {
-            let Some(packet) = self.staged.front() else {
+            if self.staged.is_empty() {
                 let last = self.pipe.take_outbox(&mut self.staged);
-                if !self.staged.is_empty() {
-                    continue;
+                if self.staged.is_empty() {
+                    if last && !self.finished {
+                        self.finished = true;
+                        // It may be over already.
+                        let _ = machine.disconnect(now, id);
+                    }
+                    return;
                 }
-                if last && !self.finished {
-                    self.finished = true;
-                    // It may be over already.
-                    let _ = machine.disconnect(now, id);
-                }
-                return;
-            };
-            match machine.send(now, id, packet.clone()) {
-                Ok(_) => drop(self.staged.pop_front()),
+            }
+            match machine.send_all(now, id, &mut self.staged) {
+                Ok(()) => {}
                 Err(SendError::Full) => return,
                 // The other side has finished. What was not taken is counted as unsent.
                 Err(_) => {

@@ -496,6 +496,21 @@ impl Client {
         self.channels.get_mut(&channel).ok_or(SendError::NoChannel)?.send(packet.into())
     }
 
+    /// Queues packets from the front of `packets`, as [`send`](Self::send) does one after the other, until there are none left. Those that were
+    /// queued are gone from it.
+    ///
+    /// # Errors
+    /// The one that is now first was not queued, and the error says why.
+    pub fn send_all(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        packets: &mut VecDeque<Bytes>,
+    ) -> Result<(), SendError> {
+        self.now = self.now.max(now);
+        self.channels.get_mut(&channel).ok_or(SendError::NoChannel)?.send_all(packets)
+    }
+
     /// Takes the next packet that has arrived. Taking it lets the other side send more.
     pub fn receive(&mut self, now: Instant, channel: ChannelId) -> Option<Bytes> {
         self.now = self.now.max(now);
