@@ -212,7 +212,7 @@ fn the_disk_is_full() {
     let (_relay, url) = relay();
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = from.path().join("x");
-    fs::write(&path, bytes(1 << 20)).unwrap();
+    fs::write(&path, bytes(16 << 20)).unwrap();
     let mut sender = Phantom::start(["send".as_ref(), path.as_os_str(), "--relay".as_ref(), url.as_ref()]);
     let invitation = sender.invitation();
     let mut shell = std::process::Command::new("sh");
