@@ -1,6 +1,6 @@
 //! Two clients meet through a relay over byte pipes of this program's own, each frame behind its length.
 use bytes::{Buf, BufMut, BytesMut};
-use phantom_core::client::{Client, ClientConfig, Event, Input, Output};
+use phantom_core::client::{Client, ClientConfig, Event as E, Input, Output};
 use phantom_core::relay::{Handled, Input as Came, Output as Do, Relay, RelayConfig, RelaySecret};
 use phantom_core::{crypto::EncryptionKey, time::Instant};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,21 +15,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for i in [0, 1].into_iter().cycle() {
         clients[i].handle(now(), Input::Timeout);
         while let Some(output) = clients[i].poll_output() {
+            println!("client {i}: {output:?}");
             match output {
                 Output::Dial { .. } => clients[i].handle(now(), Input::Connected),
                 Output::Transmit(frame) => put(&mut up[i], &frame),
-                Output::Event(Event::Online { id, .. }) if i == 1 => drop(clients[0].connect(now(), id)?),
-                Output::Event(Event::Incoming { request, .. }) => clients[i].accept(now(), request)?,
-                Output::Event(Event::Secured { channel }) => drop(clients[i].send(now(), channel, "Hi")),
-                Output::Event(Event::Delivered { .. }) => return Ok(println!("{i}'s greeting arrived")),
+                Output::Event(E::Online { id, .. }) if i == 1 => clients[0].connect(now(), id).map(drop)?,
+                Output::Event(E::Incoming { request, .. }) => clients[i].accept(now(), request)?,
+                Output::Event(E::Secured { channel }) => clients[i].send(now(), channel, "Hi").map(drop)?,
+                Output::Event(E::Delivered { .. }) => return Ok(()),
                 _ => {}
             }
         }
-        if let Some(mut frame) = take(&mut up[i])
-            && let Handled::Forward(to) =
-                relay.handle(now(), Came::Frame { from: conns[i], frame: &mut frame })
+        if let Some(mut f) = take(&mut up[i])
+            && let Handled::Forward(to) = relay.handle(now(), Came::Frame { from: conns[i], frame: &mut f })
         {
-            put(&mut down[to.index()], &frame);
+            put(&mut down[to.index()], &f);
         }
         while let Some(Do::Transmit { to, frame, .. }) = relay.poll_output() {
             put(&mut down[to.index()], &frame);

@@ -125,7 +125,11 @@ impl Story<'_> {
             }
             (3, Some(channel), _) => drop(actor.client.disconnect(now, channel)),
             (4, Some(channel), _) => drop(actor.client.abort(now, channel)),
-            (5, _, Some(request)) => drop(actor.client.cancel(now, request)),
+            (5, _, Some(request)) => {
+                if actor.client.cancel(now, request).is_ok() {
+                    actor.log.undecided.remove(&request);
+                }
+            }
             (6, _, Some(request)) => drop(actor.client.withdraw(now, request)),
             (7, _, _) => actor.client.dial_now(now),
             (8, _, _) if feed.byte() < 32 => actor.client.leave(now),

@@ -57,6 +57,8 @@ struct World {
     parts: Option<Vec<u8>>,
     /// Nothing has been lost, and nothing sent that may end the channel: all that is due must be handed out.
     clean: bool,
+    /// A record was sealed while the channel was cut.
+    lost: bool,
     /// The packets of every record are known here.
     exact: bool,
     /// Bytes of DATA records sent.
@@ -65,6 +67,10 @@ struct World {
     used: u64,
     edge: u64,
     opened: u64,
+    /// Packets complete with each record the client has sent.
+    complete: Vec<u64>,
+    /// Records the client has been told of.
+    acked: u64,
     /// Packets the client has taken to send.
     queued: u64,
     closed: bool,
@@ -149,11 +155,14 @@ impl World {
             due: VecDeque::new(),
             parts: None,
             clean: true,
+            lost: false,
             exact: true,
             spent: 0,
             used: 0,
             edge: FIRST_WINDOW,
             opened: 0,
+            complete: Vec::new(),
+            acked: 0,
             queued: 0,
             closed: false,
             rendezvous: None,
@@ -237,14 +246,16 @@ impl World {
         match item {
             1 if !body.is_empty() => {
                 let packet = self.parts.get_or_insert_default();
-                packet.extend_from_slice(&body);
+                if self.number.is_some() {
+                    packet.extend_from_slice(&body);
+                }
                 self.clean &= packet.len() <= PACKET_MAX;
             }
             2 => {
                 let mut packet = self.parts.take().unwrap_or_default();
                 packet.extend_from_slice(&body);
                 self.clean &= packet.len() <= PACKET_MAX;
-                self.due.push_back(packet.into());
+                self.expect(packet);
             }
             4 if body.is_empty() => {}
             5 => (self.clean, self.exact) = (false, false),
@@ -276,7 +287,7 @@ impl World {
                 _ => plaintext.push(packet.len() as u8),
             }
             plaintext.extend_from_slice(&packet);
-            self.due.push_back(packet.into());
+            self.expect(packet);
         }
         self.seal_data(&plaintext);
     }
@@ -307,7 +318,10 @@ impl World {
         plaintext.extend_from_slice(&send_next.to_be_bytes());
         plaintext.extend_from_slice(&window.to_be_bytes());
         plaintext.push(flags);
+        self.acked = self.acked.max(recv_next.min(self.opened));
+        let impossible = recv_next > self.opened || flags > 3;
         self.seal_ctrl(&plaintext);
+        assert!(!impossible || self.number.is_none(), "goes on with somebody who has what was never sent");
     }
 
     fn seal_data(&mut self, plaintext: &[u8]) {
@@ -326,9 +340,16 @@ impl World {
         }
     }
 
+    /// A packet that the client must hand out, unless an earlier record was lost: nobody sends that again.
+    fn expect(&mut self, packet: Vec<u8>) {
+        if self.number.is_some() && !self.lost {
+            self.due.push_back(packet.into());
+        }
+    }
+
     fn send(&mut self, record: &[u8]) {
         let Some(number) = self.number else {
-            self.clean = false;
+            (self.clean, self.lost) = (false, true);
             return;
         };
         let frame = message(number, &[record]);
@@ -387,6 +408,10 @@ impl World {
                     );
                     self.closed = true;
                 }
+                Output::Event(Event::Delivered { up_to, .. }) => {
+                    let known = self.acked.checked_sub(1).and_then(|last| self.complete.get(last as usize));
+                    assert!(Some(&up_to) <= known, "{up_to} delivered, and nobody said so");
+                }
                 Output::Dial { .. } => self.client.handle(self.now, Input::DialFailed),
                 Output::HangUp(_) => (self.number, self.clean) = (None, false),
                 Output::Event(_) => {}
@@ -416,7 +441,13 @@ impl World {
     fn data_came(&mut self, record: &mut [u8]) {
         let wire = record.len() as u64;
         match self.peer.data_rx.open(record) {
-            Ok([item, ..]) => {
+            Ok([item, body @ ..]) => {
+                let packets = match item {
+                    2 => 1,
+                    5 => many(body),
+                    _ => 0,
+                };
+                self.complete.push(self.complete.last().map_or(0, |before| *before) + packets);
                 let counted = !matches!(item, 3 | 4);
                 let ratchet = *item == 4;
                 self.opened += 1;
@@ -488,4 +519,23 @@ fn room(plaintext: &[u8]) -> Vec<u8> {
     record.extend_from_slice(plaintext);
     record.extend_from_slice(&[0; TAG]);
     record
+}
+
+/// How many packets are in the body of a record of many.
+fn many(mut body: &[u8]) -> u64 {
+    let mut count = 0;
+    while !body.is_empty() {
+        let mut len = 0;
+        for shift in (0..).step_by(7) {
+            let (&byte, rest) = body.split_first().expect("a length ends");
+            body = rest;
+            len |= usize::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        body = body.get(len..).expect("a packet is as long as is said");
+        count += 1;
+    }
+    count
 }

@@ -1,4 +1,5 @@
 //! Every target on its committed corpus, and on some inputs of no meaning: on stable, in the ordinary tests.
+#![allow(clippy::unwrap_used, reason = "a test that fails is meant to panic")]
 
 use std::fs;
 

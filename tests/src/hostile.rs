@@ -115,14 +115,6 @@ pub struct Weights {
     pub invent: u8,
 }
 
-impl Weights {
-    /// Whether anything that it does can end a channel for good.
-    #[must_use]
-    pub fn can_end(&self) -> bool {
-        self.swap > 0 || self.reflect > 0 || self.flip > 0 || self.invent > 0
-    }
-}
-
 /// A relay that does what its weights say.
 pub struct Chaos {
     weights: Weights,

@@ -25,6 +25,9 @@ pub const HEALED_WITHIN: Duration = Duration::from_secs(150);
 /// A channel that was cut before it was secured has ended at both sides, or is secured, within this time more.
 const UNSECURED_WITHIN: Duration = Duration::from_secs(160);
 
+/// An end that waits in vain for its partner's last word ends within this time.
+const PARTED_WITHIN: Duration = Duration::from_secs(620);
+
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -79,6 +82,13 @@ pub enum Action {
     },
     /// A client dials without waiting.
     DialNow(usize),
+    /// One end of a channel ends it in good order.
+    Disconnect {
+        /// Which channel.
+        pair: usize,
+        /// Which end.
+        side: usize,
+    },
 }
 
 /// How the world of a run is laid out.
@@ -172,6 +182,8 @@ struct Side {
     delivered: u64,
     end: Option<End>,
     was_secured: bool,
+    /// One of the two ends has been told to end the channel.
+    parting: bool,
 }
 
 /// A world with channels in it, of which everything is checked.
@@ -216,6 +228,7 @@ impl Simulation {
                 delivered: 0,
                 end: None,
                 was_secured: false,
+                parting: false,
             }));
         }
         for node in 0..setup.nodes() {
@@ -272,6 +285,7 @@ impl Simulation {
                 }
             }
             Action::DialNow(node) => world.act(node, |client, now| client.dial_now(now)),
+            Action::Disconnect { pair, side } => self.disconnect(pair, side),
         }
         self.world.settle();
         self.check()
@@ -308,20 +322,25 @@ impl Simulation {
         for pair in 0..self.pairs.len() {
             self.send(pair, 0, 50);
             self.send(pair, 1, 50);
-            let Side { node, channel, .. } = self.pairs[pair][pair % 2];
-            if !self.is_good(&self.pairs[pair]) {
+            if !self.pairs[pair][0].parting {
+                self.disconnect(pair, pair % 2);
+            }
+        }
+        let parted = |sim: &mut Self| {
+            let mut parting = sim.pairs.iter().filter(|pair| pair[0].parting && sim.is_good(pair));
+            parting.all(|pair| pair.iter().all(|side| side.end.is_some()))
+        };
+        // An end whose partner has finished, and was cut before it could say so for the last time, waits in vain.
+        let ended = self.run(Duration::from_secs(60), parted)? || self.run(PARTED_WITHIN, parted)?;
+        hold!(ended, "a channel did not end: {}", self.state());
+        for pair in self.pairs.iter().filter(|pair| pair[0].parting) {
+            let fault = |side: &Side| !matches!(side.end, Some(End::Finished | End::Truncated));
+            if pair.iter().any(fault) {
                 continue;
             }
-            let _ = self.world.act(node, |client, now| client.disconnect(now, channel));
-        }
-        let ended = self.run(Duration::from_secs(60), |sim| {
-            sim.pairs.iter().all(|pair| !sim.is_good(pair) || pair.iter().all(|end| end.end.is_some()))
-        })?;
-        hold!(ended, "a channel did not end: {}", self.state());
-        for pair in self.pairs.iter().filter(|pair| self.is_good(pair)) {
-            for (end, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
-                hold!(end.end == Some(End::Finished), "not finished: {}", self.state());
-                hold!(end.got == other.sent, "finished, but not all is there: {}", self.state());
+            hold!(pair.iter().any(|side| side.end == Some(End::Finished)), "not finished: {}", self.state());
+            for (side, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+                hold!(side.got == other.sent, "finished, but not all is there: {}", self.state());
             }
         }
         self.tally.dials = self.world.dials;
@@ -334,13 +353,28 @@ impl Simulation {
             let delivered = pair[0].got == pair[1].sent && pair[1].got == pair[0].sent;
             // One that was cut before it was secured has ended at both ends: nobody waits alone.
             let gone = pair.iter().all(|side| side.end.is_some());
-            if self.is_good(pair) { delivered } else { gone || self.setup.hostile.is_some() }
+            if self.is_good(pair) {
+                delivered || pair[0].end.is_some()
+            } else {
+                gone || self.setup.hostile.is_some()
+            }
         })
     }
 
     /// Both ends are secured, and neither has ended for a fault.
     fn is_good(&self, pair: &[Side; 2]) -> bool {
         pair.iter().all(|side| side.was_secured && matches!(side.end, None | Some(End::Finished)))
+    }
+
+    /// In good order only if it is secured; before, it ends at once, and that is of no interest here.
+    fn disconnect(&mut self, pair: usize, side: usize) {
+        let Side { node, channel, .. } = self.pairs[pair][side];
+        if self.is_good(&self.pairs[pair]) && self.world.nodes[node].client.is_secured(channel) {
+            for side in &mut self.pairs[pair] {
+                side.parting = true;
+            }
+            let _ = self.world.act(node, |client, now| client.disconnect(now, channel));
+        }
     }
 
     fn send(&mut self, pair: usize, side: usize, count: u16) {
@@ -446,8 +480,13 @@ impl Simulation {
                 let sum = fate.delivered + fate.uncertain + fate.unsent;
                 hold!(sum == this.sent, "the fate of {} packets is {fate:?}", this.sent);
                 match end {
-                    // Checked at the end of the run.
-                    End::Finished => {}
+                    End::Finished => {
+                        hold!(fate.delivered == this.sent, "finished, but {fate:?} of {}", this.sent);
+                        let sent = self.pairs[pair][1 - side].sent;
+                        hold!(this.got == sent, "finished, but {} of {sent} are there", this.got);
+                    }
+                    // Its partner has finished and is gone; nothing is missing, but nobody can tell it so.
+                    End::Truncated if self.pairs[pair][1 - side].end == Some(End::Finished) => {}
                     End::Left(_) | End::NeverSecured if !this.was_secured => {}
                     End::Tampered { .. } | End::Aborted { code: 1 } if hostile => self.tally.ended += 1,
                     End::RelayLoss | End::Aborted { code: 3 } if hostile => self.tally.ended += 1,
@@ -529,8 +568,13 @@ pub fn run(seed: u64) -> Result<Tally, Broken> {
             }
         }),
     };
-    let weights: Vec<u64> =
-        (0..17).map(|kind| if kind < 2 { 8 } else { [0, 0, 1, 2, 4][below(5) as usize] }).collect();
+    let weights: Vec<u64> = (0..18)
+        .map(|kind| match kind {
+            0 | 1 => 8,
+            17 => [0, 0, 0, 1][below(4) as usize],
+            _ => [0, 0, 1, 2, 4][below(5) as usize],
+        })
+        .collect();
     let actions = 10 + below(60);
     let (pairs, nodes) = (setup.pairs as u64, setup.nodes() as u64);
     let mut simulation = Simulation::new(seed, setup.clone());
@@ -561,7 +605,8 @@ pub fn run(seed: u64) -> Result<Tally, Broken> {
             13 => Action::StopReading(node),
             14 => Action::Read(node),
             15 => Action::ReadSome { pair, side, count: below(20) as u8 },
-            _ => Action::DialNow(node),
+            16 => Action::DialNow(node),
+            _ => Action::Disconnect { pair, side },
         };
         done.push(action);
         let action = done.last().expect("just pushed");

@@ -48,6 +48,7 @@ fn actions(setup: &Setup) -> impl Strategy<Value = Vec<Action>> + use<> {
         1 => node().prop_map(Action::Read),
         1 => (end(), 0..20u8).prop_map(|((pair, side), count)| Action::ReadSome { pair, side, count }),
         1 => node().prop_map(Action::DialNow),
+        1 => end().prop_map(|(pair, side)| Action::Disconnect { pair, side }),
     ];
     proptest::collection::vec(action, 1..25)
 }

@@ -418,6 +418,7 @@ fn a_stale_state_moves_nothing_back() {
     puppet.ctrl(&mut session, &State { recv_next: 2, window: 1000, ..State::FRESH }.encode());
     // Newer by its number, older by its content: a partner's fault, and harmless.
     puppet.ctrl(&mut session, &State { recv_next: 1, window: 0, ..State::FRESH }.encode());
+    puppet.ctrl(&mut session, &State { recv_next: 2, window: 0, ..State::FRESH }.encode());
     assert_eq!(puppet.client.fate(channel).unwrap().delivered, 2);
     puppet.client.send(puppet.now, channel, "more").unwrap();
     let sent = puppet.count(kind::DATA);

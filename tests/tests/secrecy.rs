@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use phantom_core::client::{ClientConfig, End, Event};
+use phantom_core::crypto::exchange::{Exchange, Inputs};
 use phantom_core::crypto::{EncryptionKey, Role};
 use phantom_core::id::{ChannelId, PeerId};
 use phantom_core::time::Duration;
 use phantom_core::wire::{FORWARD_HEADER, RelayFrame};
 use phantom_tests::hostile::{FlipOnce, kind};
-use phantom_tests::puppet::Puppet;
+use phantom_tests::puppet::{Puppet, share_payload};
 use phantom_tests::{Passage, World, key, keyed};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -319,6 +320,20 @@ fn a_crossing_that_the_relay_claims_secures_nothing() {
     assert!(
         world.nodes.iter().any(|node| node.heard(|event| matches!(event, Event::HandshakeAltered { .. })))
     );
+}
+
+/// A partner with the right key that claims the client's own role: not what the signalling said, whoever is to blame.
+#[test]
+fn a_role_that_the_signalling_did_not_give_is_found_out() {
+    let mut puppet = Puppet::online(keyed("the same"));
+    let channel = puppet.open();
+    let inputs = Inputs { role: Role::Acceptor, ..puppet.inputs(1) };
+    let exchange = Exchange::start(inputs, &key("the same"), &mut puppet.rng);
+    puppet.payload(&share_payload(1, &exchange.share(), &exchange.ad()));
+    let confirming = puppet.finish(exchange);
+    let _ = puppet.confirm(1, confirming);
+    assert!(puppet.heard(|event| matches!(event, Event::HandshakeAltered { .. })));
+    assert!(!puppet.client.is_secured(channel));
 }
 
 #[test]
@@ -679,11 +694,10 @@ fn an_endless_row_of_bad_shares_ends_the_channel() {
         let mut puppet = Puppet::online(keyed("passphrase"));
         puppet.open();
         let ad = {
-            let exchange =
-                phantom_core::crypto::exchange::Exchange::start(puppet.inputs(1), &key("x"), &mut puppet.rng);
+            let exchange = Exchange::start(puppet.inputs(1), &key("x"), &mut puppet.rng);
             exchange.ad()
         };
-        puppet.payload(&phantom_tests::puppet::share_payload(1, &share, &ad));
+        puppet.payload(&share_payload(1, &share, &ad));
         assert_eq!(puppet.end(), Some(End::HandshakeInvalid));
         assert_eq!(puppet.count(kind::CONFIRM), 0);
     }

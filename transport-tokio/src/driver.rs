@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use phantom_core::client::{
-    Client as Machine, End, Event as News, Input, Output, RequestError, SendError, SetKeyError,
+    Client as Machine, ConnectError, End, Event as News, Input, Output, RequestError, SendError, SetKeyError,
 };
 use phantom_core::crypto::EncryptionKey;
 use phantom_core::id::{ChannelId, PeerId, RequestId};
@@ -65,6 +65,8 @@ pub(crate) struct Driver {
     channels: BTreeMap<ChannelId, Lane>,
     /// Who waits for what becomes of a request.
     asking: BTreeMap<RequestId, Asking>,
+    /// Who asks again while the relay has yet to confirm that the last request is withdrawn.
+    asking_again: Vec<(PeerId, Asker)>,
     /// Requests that were granted, until their channel opens.
     opening: BTreeMap<PeerId, Asker>,
     /// Whoever made the client, until it is online.
@@ -87,8 +89,8 @@ struct Lane {
 
 struct Asking {
     asker: Asker,
-    /// An own request, which can be withdrawn.
-    own: bool,
+    /// Whom it asks, if it is an own request, which can be withdrawn.
+    of: Option<PeerId>,
     withdrawn: bool,
 }
 
@@ -117,6 +119,7 @@ impl Driver {
             board,
             channels: BTreeMap::new(),
             asking: BTreeMap::new(),
+            asking_again: Vec::new(),
             opening: BTreeMap::new(),
             joining: Some(Joining { reply: joined, failed: 0 }),
             failure: None,
@@ -159,15 +162,10 @@ impl Driver {
 
     fn on_command(&mut self, now: Instant, command: Command) {
         match command {
-            Command::Ask { peer, reply } => match self.machine.connect(now, peer) {
-                Ok(request) => {
-                    self.asking.insert(request, Asking { asker: reply, own: true, withdrawn: false });
-                }
-                Err(error) => drop(reply.send(Err(AskError::Connect(error)))),
-            },
+            Command::Ask { peer, reply } => self.ask(now, peer, reply),
             Command::Accept { request, reply } => match self.machine.accept(now, request) {
                 Ok(()) => {
-                    self.asking.insert(request, Asking { asker: reply, own: false, withdrawn: false });
+                    self.asking.insert(request, Asking { asker: reply, of: None, withdrawn: false });
                 }
                 Err(error) => drop(reply.send(Err(AskError::Answer(match error {
                     RequestError::AlreadyConnected => Answer::TargetAlreadyConnected,
@@ -203,6 +201,21 @@ impl Driver {
         }
     }
 
+    fn ask(&mut self, now: Instant, peer: PeerId, asker: Asker) {
+        match self.machine.connect(now, peer) {
+            Ok(request) => {
+                self.asking.insert(request, Asking { asker, of: Some(peer), withdrawn: false });
+            }
+            Err(ConnectError::RequestOpen) if self.is_forsaken(peer) => self.asking_again.push((peer, asker)),
+            Err(error) => drop(asker.send(Err(AskError::Connect(error)))),
+        }
+    }
+
+    /// Whether nobody waits any more for the request to `peer` that is open.
+    fn is_forsaken(&self, peer: PeerId) -> bool {
+        self.asking.values().any(|asking| asking.of == Some(peer) && asking.asker.is_closed())
+    }
+
     fn remedy(&self, channel: ChannelId) {
         if let Some(lane) = self.channels.get(&channel) {
             lane.pipe.on_remedy();
@@ -212,7 +225,7 @@ impl Driver {
     /// Withdraws requests whose asker has gone.
     fn withdraw_forsaken(&mut self, now: Instant, cx: &mut Context<'_>) {
         for (&request, asking) in &mut self.asking {
-            if asking.own && !asking.withdrawn && asking.asker.poll_closed(cx).is_ready() {
+            if asking.of.is_some() && !asking.withdrawn && asking.asker.poll_closed(cx).is_ready() {
                 asking.withdrawn = true;
                 // It may be over already.
                 let _ = self.machine.withdraw(now, request);
@@ -296,7 +309,7 @@ impl Driver {
                 self.board.on_event(Event::RelayRestarting { after: Duration::from_millis(after_ms.into()) });
             }
             News::Incoming { request, from } => self.board.on_request(request, from),
-            News::Answer { request, peer, answer } => self.on_answer(request, peer, answer),
+            News::Answer { request, peer, answer } => self.on_answer(now, request, peer, answer),
             News::Opened { channel: id, peer, role } => {
                 // Requests that crossed have become one channel.
                 self.board.forget_requests(|_, from| from == peer);
@@ -340,7 +353,7 @@ impl Driver {
         self.leaving.get_or_insert_default();
     }
 
-    fn on_answer(&mut self, request: RequestId, peer: PeerId, answer: Answer) {
+    fn on_answer(&mut self, now: Instant, request: RequestId, peer: PeerId, answer: Answer) {
         self.board.on_event(Event::Answer { peer, answer });
         if answer.is_interim() {
             return;
@@ -350,6 +363,9 @@ impl Driver {
         match answer {
             Answer::Approved | Answer::ConnectionDone => drop(self.opening.insert(peer, asker)),
             _ => drop(asker.send(Err(AskError::Answer(answer)))),
+        }
+        for (again, asker) in std::mem::take(&mut self.asking_again) {
+            self.ask(now, again, asker);
         }
     }
 
@@ -446,21 +462,22 @@ impl Lane {
 
     /// Gives the machine what it takes of the outbox. What it does not take waits for [`News::Writable`].
     fn drain_outbox(&mut self, now: Instant, id: ChannelId, machine: &mut Machine) {
+        if self.pipe.wants_end() && !machine.is_secured(id) {
+            // Nothing can leave; what waits never will.
+            return self.finish(now, id, machine);
+        }
         loop {
-            let Some(packet) = self.staged.front() else {
+            if self.staged.is_empty() {
                 let last = self.pipe.take_outbox(&mut self.staged);
-                if !self.staged.is_empty() {
-                    continue;
+                if self.staged.is_empty() {
+                    if last {
+                        self.finish(now, id, machine);
+                    }
+                    return;
                 }
-                if last && !self.finished {
-                    self.finished = true;
-                    // It may be over already.
-                    let _ = machine.disconnect(now, id);
-                }
-                return;
-            };
-            match machine.send(now, id, packet.clone()) {
-                Ok(_) => drop(self.staged.pop_front()),
+            }
+            match machine.send_all(now, id, &mut self.staged) {
+                Ok(()) => {}
                 Err(SendError::Full) => return,
                 // The other side has finished. What was not taken is counted as unsent.
                 Err(_) => {
@@ -468,6 +485,14 @@ impl Lane {
                     return self.pipe.shut();
                 }
             }
+        }
+    }
+
+    fn finish(&mut self, now: Instant, id: ChannelId, machine: &mut Machine) {
+        if !self.finished {
+            self.finished = true;
+            // It may be over already.
+            let _ = machine.disconnect(now, id);
         }
     }
 

@@ -225,7 +225,7 @@ impl Pipe {
 
     /// Whether the channel needs nobody to end it any more.
     pub(crate) fn is_finishing(&self) -> bool {
-        matches!(lock(&self.outbox).gate, Gate::Finishing) || self.end().is_some()
+        self.wants_end() || self.end().is_some()
     }
 
     /// Waits until `look` finds something in the status.
@@ -297,6 +297,11 @@ impl Pipe {
     /// Whether a handle has left work since the last time this was asked.
     pub(crate) fn take_dirty(&self) -> bool {
         self.dirty.load(Ordering::Acquire) && self.dirty.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether this side wants the channel closed.
+    pub(crate) fn wants_end(&self) -> bool {
+        matches!(lock(&self.outbox).gate, Gate::Finishing)
     }
 
     /// Moves everything from the outbox into `into`, which is empty. Returns whether it was the last there will be.

@@ -32,6 +32,7 @@ async fn both_say_hello() {
     assert!(!ab.is_secured());
     // Before the key is set on the other side: it waits, and is not lost.
     assert_eq!(within(ab.send(&Message("Приветик!!!".into()))).await, Ok(1));
+    assert!(futures_util::FutureExt::now_or_never(ab.delivered(1)).is_none(), "it cannot have arrived");
     b.set_encryption_key(shared);
     within(ba.secured()).await.unwrap();
     assert_eq!(within(ba.send(&Message("Приветик!!!".into()))).await, Ok(1));
@@ -119,6 +120,27 @@ async fn a_dropped_ask_is_withdrawn() {
 }
 
 #[tokio::test]
+async fn who_asks_again_need_not_wait_for_the_withdrawal() {
+    let relay = relay();
+    let (a, b) = (connect(&relay.url()).await, connect(&relay.url()).await);
+    for _ in 0..3 {
+        let first = {
+            let mut ask = std::pin::pin!(a.ask(b.id()));
+            tokio::select! {
+                _ = &mut ask => panic!("nobody has accepted"),
+                request = within(b.next_request()) => request.unwrap(),
+            }
+        };
+        let decline = async {
+            drop(first);
+            b.next_request().await.unwrap().decline();
+        };
+        let (asked, ()) = within(async { tokio::join!(a.ask(b.id()), decline) }).await;
+        assert_eq!(asked.unwrap_err(), AskError::Answer(Answer::Declined));
+    }
+}
+
+#[tokio::test]
 async fn an_undecided_request_expires_for_both() {
     let mut config = ServerConfig::default();
     config.relay.request_lifetime = std::time::Duration::from_secs(1);
@@ -168,17 +190,31 @@ async fn what_never_left_is_counted_when_a_channel_ends() {
     let relay = relay();
     let builder = |text| Client::builder().relay(relay.url()).key(key(text));
     let pair = Pair::of(builder("one"), builder("other")).await;
-    for _ in 0..3 {
-        within(pair.ab.send_bytes("never to be read")).await.unwrap();
+    // More than the machine takes, so that some wait before it.
+    for _ in 0..20 {
+        within(pair.ab.send_bytes(vec![7; 60_000])).await.unwrap();
     }
     for channel in [&pair.ab, &pair.ba] {
         assert!(matches!(within(channel.secured()).await, Err(ChannelError::KeysDiffer { .. })));
     }
     let error = within(pair.ab.close()).await.unwrap_err();
     let ChannelError::Ended { end: End::Disconnected, fate } = error else { panic!("{error:?}") };
-    assert_eq!((fate.delivered, fate.uncertain, fate.unsent), (0, 0, 3));
+    assert_eq!((fate.delivered, fate.uncertain, fate.unsent), (0, 0, 20));
     let error = within(pair.ba.secured()).await.unwrap_err();
     assert!(matches!(error, ChannelError::Ended { end: End::Left(Some(Ended::Closed)), .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_packets_that_nobody_takes() {
+    let relay = relay();
+    let pair = Pair::secured(&relay.url()).await;
+    // More than is fetched beforehand.
+    for _ in 0..10 {
+        within(pair.ba.send_bytes(vec![7; 60_000])).await.unwrap();
+    }
+    within(pair.ba.delivered(10)).await.unwrap();
+    let (closed, end) = within(async { tokio::join!(pair.ab.close(), pair.ba.receive_bytes()) }).await;
+    assert_eq!((closed.map(|fate| fate.delivered), end), (Ok(0), Ok(None)));
 }
 
 #[tokio::test]
@@ -225,6 +261,30 @@ async fn dropping_a_client_leaves_the_relay_and_ends_its_channels() {
     assert_eq!(within(ab.set_key(key("any"))).await, Err(SetKeyError::NoChannel));
     // The relay knows it, too, as soon as the link is down.
     while within(b.ask(gone)).await.unwrap_err() != AskError::Answer(Answer::TargetNotFound) {}
+}
+
+#[tokio::test]
+async fn what_is_not_taken_when_the_client_leaves_keeps_nobody_waiting() {
+    let relay = relay();
+    let Pair { a, b: _b, ab, ba } = Pair::secured(&relay.url()).await;
+    // More than is fetched beforehand: some of it waits in the machine.
+    for _ in 0..10 {
+        within(ba.send_bytes(vec![7; 60_000])).await.unwrap();
+    }
+    within(ba.delivered(10)).await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let end = ab.delivered(1).await.unwrap_err();
+        let mut taken = 0;
+        while let Ok(Some(packet)) = ab.receive_bytes().await {
+            assert_eq!(packet, vec![7; 60_000]);
+            taken += 1;
+        }
+        (end, taken)
+    });
+    within(a.leave()).await;
+    let (end, taken) = within(waiting).await.unwrap();
+    assert!(matches!(end, ChannelError::Ended { end: End::Disconnected, .. }), "{end:?}");
+    assert!((1..10).contains(&taken), "{taken}");
 }
 
 #[tokio::test]

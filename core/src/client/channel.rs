@@ -158,16 +158,31 @@ impl Channel {
     }
 
     pub(super) fn send(&mut self, packet: Bytes) -> Result<u64, SendError> {
+        self.check_len(packet.len())?;
+        self.queue.push(packet).ok_or(SendError::Full)
+    }
+
+    pub(super) fn send_all(&mut self, packets: &mut VecDeque<Bytes>) -> Result<(), SendError> {
+        while let Some(next) = packets.front() {
+            self.check_len(next.len())?;
+            if !self.queue.admits(next.len()) {
+                return Err(SendError::Full);
+            }
+            let packet = packets.pop_front().unwrap_or_default();
+            self.queue.push(packet).ok_or(SendError::Full)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a packet of `len` bytes may be queued, if there is room.
+    fn check_len(&self, len: usize) -> Result<(), SendError> {
         match &self.stage {
             Stage::Ended { .. } => return Err(SendError::NoChannel),
             Stage::Secured { session, .. } if session.is_finishing() => return Err(SendError::NoChannel),
             Stage::Secured { .. } | Stage::Agreeing { .. } => {}
         }
         let max = self.packet_max();
-        if packet.len() > max {
-            return Err(SendError::TooLarge { max });
-        }
-        self.queue.push(packet).ok_or(SendError::Full)
+        if len > max { Err(SendError::TooLarge { max }) } else { Ok(()) }
     }
 
     pub(super) fn take(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {

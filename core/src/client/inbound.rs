@@ -138,12 +138,6 @@ impl Inbound {
         !self.unread.is_empty()
     }
 
-    /// Window bytes of everything that is held: packets that wait, and the one in assembly.
-    #[cfg(test)]
-    pub(super) fn held(&self) -> u64 {
-        self.unread.cost() + self.assembly.as_ref().map_or(0, |(_, cost)| *cost)
-    }
-
     /// What has arrived and was not taken; everything else, keys above all, is wiped.
     pub(super) fn into_unread(self) -> Unread {
         self.unread

@@ -281,18 +281,4 @@ pub(super) fn pause(attempts: u32, min: Duration, max: Duration, rng: &mut Rng) 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_the_longest_and_vary() {
-        let mut rng = Rng::from_seed(&[9; 32]);
-        let (min, max) = (Duration::from_millis(500), Duration::from_secs(30));
-        for attempts in 0..40 {
-            let full = min.saturating_mul(1 << attempts.min(16)).min(max);
-            let pauses: alloc::vec::Vec<_> = (0..50).map(|_| pause(attempts, min, max, &mut rng)).collect();
-            assert!(pauses.iter().all(|p| *p <= full && *p >= full * 3 / 4));
-            assert!(pauses.iter().any(|p| *p != pauses[0]), "no jitter");
-        }
-    }
-}
+mod tests;

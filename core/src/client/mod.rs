@@ -495,6 +495,21 @@ impl Client {
         self.channels.get_mut(&channel).ok_or(SendError::NoChannel)?.send(packet.into())
     }
 
+    /// Queues packets from the front of `packets`, as [`send`](Self::send) does one after the other, until there are none left. Those that were
+    /// queued are gone from it.
+    ///
+    /// # Errors
+    /// The one that is now first was not queued, and the error says why.
+    pub fn send_all(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        packets: &mut VecDeque<Bytes>,
+    ) -> Result<(), SendError> {
+        self.now = self.now.max(now);
+        self.channels.get_mut(&channel).ok_or(SendError::NoChannel)?.send_all(packets)
+    }
+
     /// Takes the next packet that has arrived. Taking it lets the other side send more.
     pub fn receive(&mut self, now: Instant, channel: ChannelId) -> Option<Bytes> {
         self.now = self.now.max(now);
@@ -604,7 +619,7 @@ impl Client {
     fn is_full(&self) -> bool {
         let granted = self.link.online().map_or(self.limits.channels_max, |online| online.channels_max);
         self.channels.values().filter(|channel| channel.is_live()).count() >= usize::from(granted)
-            || self.channels.len() >= ENDED_FACTOR * usize::from(self.limits.channels_max) + 1
+            || self.channels.len() > ENDED_FACTOR * usize::from(self.limits.channels_max)
     }
 
     fn channel_with(&self, peer: PeerId) -> Option<ChannelId> {

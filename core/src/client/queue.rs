@@ -30,14 +30,22 @@ impl SendQueue {
         }
     }
 
+    /// Whether a packet of `len` bytes finds room now. If not, [`take_room`](Self::take_room) tells when it does.
+    pub(super) fn admits(&mut self, len: usize) -> bool {
+        let cost = len + PACKET_OVERHEAD;
+        let room = self.has_room(cost);
+        if !room {
+            self.refused = self.refused.max(Some(cost));
+        }
+        room
+    }
+
     /// Takes a packet and gives it its number, counting from 1; nothing if there is no room.
     pub(super) fn push(&mut self, packet: Bytes) -> Option<u64> {
-        let cost = packet.len() + PACKET_OVERHEAD;
-        if !self.has_room(cost) {
-            self.refused = self.refused.max(Some(cost));
+        if !self.admits(packet.len()) {
             return None;
         }
-        self.bytes += cost;
+        self.bytes += packet.len() + PACKET_OVERHEAD;
         self.packets.push_back(packet);
         self.accepted += 1;
         Some(self.accepted)
@@ -80,5 +88,26 @@ impl SendQueue {
 
     fn has_room(&self, cost: usize) -> bool {
         self.packets.is_empty() || self.bytes.saturating_add(cost) <= self.max_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn to_ask_for_room_in_vain_is_remembered_like_a_refusal() {
+        let limits = ClientLimits { queue_max_bytes: 400, ..ClientLimits::default() };
+        let mut queue = SendQueue::new(&limits);
+        let packet = Bytes::from_static(&[7; 100]);
+        assert!(queue.admits(1000), "an empty queue takes a packet of any length");
+        assert_eq!((1..).map_while(|_| queue.push(packet.clone())).last(), Some(3));
+        assert!(!queue.take_room());
+        assert!(!queue.admits(100));
+        queue.pop();
+        assert!(!queue.take_room(), "half of the queue must be free");
+        queue.pop();
+        assert!(queue.take_room());
+        assert!(!queue.take_room(), "once for each refusal");
     }
 }

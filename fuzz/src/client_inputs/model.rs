@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use phantom_core::client::{Client, End, Event, Fate};
 use phantom_core::id::{ChannelId, PeerId, RequestId};
 
+use super::world::PROMPTS_MAX;
+
 #[derive(Default)]
 pub(super) struct Log {
     pub(super) channels: BTreeMap<ChannelId, Channel>,
@@ -15,6 +17,8 @@ pub(super) struct Log {
     pub(super) keys: BTreeSet<u8>,
     /// Who asked the user, by request.
     pub(super) prompts: BTreeMap<RequestId, PeerId>,
+    /// Of these, those that are not over.
+    pub(super) undecided: BTreeSet<RequestId>,
 }
 
 #[derive(Default)]
@@ -39,8 +43,15 @@ impl Log {
             Event::Incoming { request, from } => {
                 self.requests.push(request);
                 assert_eq!(self.prompts.insert(request, from), None, "a request is shown once");
+                self.undecided.insert(request);
+                assert!(self.undecided.len() <= PROMPTS_MAX, "more requests shown than allowed");
+            }
+            Event::Answer { request, answer, .. } if !answer.is_interim() => {
+                self.undecided.remove(&request);
             }
             Event::Opened { channel, peer, .. } => {
+                // Two who asked each other need not decide any more.
+                self.undecided.retain(|request| self.prompts.get(request) != Some(&peer));
                 assert!(self.agreed.contains(&peer), "a channel that the user did not agree to");
                 let new = self.channels.insert(channel, Channel::default()).is_none();
                 assert!(new, "a channel opens once");

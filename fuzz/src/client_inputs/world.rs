@@ -20,7 +20,8 @@ const KEPT_MAX: usize = 24;
 const ROUNDS_MAX: usize = 1000;
 /// Outputs that one call may lead to.
 const OUTPUTS_MAX: usize = 4000;
-pub(super) const CHANNELS_MAX: u8 = 2;
+const CHANNELS_MAX: u8 = 2;
+pub(super) const PROMPTS_MAX: usize = 2;
 
 pub(super) struct Side {
     pub(super) client: Client,
@@ -47,7 +48,7 @@ impl Side {
     fn new(key: Option<EncryptionKey>, seed: u8) -> Self {
         let mut config = ClientConfig { key, ..ClientConfig::default() };
         config.limits.channels_max = CHANNELS_MAX;
-        config.limits.prompts_max = 2;
+        config.limits.prompts_max = PROMPTS_MAX;
         config.limits.packet_max_log2 = 16;
         config.limits.queue_max_bytes = 128 << 10;
         config.limits.unacked_max_bytes = 128 << 10;
@@ -223,7 +224,7 @@ impl World {
         while let Some(output) = self.relay.poll_output() {
             match output {
                 relay::Output::Transmit { to, frame, .. } => {
-                    self.towards_client(to, &Bytes::copy_from_slice(&frame))
+                    self.towards_client(to, &Bytes::copy_from_slice(&frame));
                 }
                 relay::Output::Close { conn, code } => {
                     let is_it = |side: &Side| matches!(&side.link, Link::Up(up) if up.conn == Some(conn));
@@ -247,8 +248,10 @@ impl World {
 
     /// The client's end is closed, and the relay hears of it.
     fn hang_up(&mut self, side: usize) -> bool {
-        let Link::Up(up) = std::mem::replace(&mut self.sides[side].link, Link::Down) else { return false };
-        if let Some(conn) = up.conn {
+        let Link::Up(up) = &self.sides[side].link else { return false };
+        let conn = up.conn;
+        self.sides[side].link = Link::Down;
+        if let Some(conn) = conn {
             let _ = self.relay.handle(self.now, relay::Input::Closed { conn });
             self.drain_relay();
         }

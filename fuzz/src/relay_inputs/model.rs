@@ -200,7 +200,7 @@ impl Model {
                         );
                     }
                     OpenedBy::Approval => {
-                        assert!(self.asked.remove(&(to, request)), "approved as it was asked")
+                        assert!(self.asked.remove(&(to, request)), "approved as it was asked");
                     }
                     OpenedBy::Crossing => {
                         self.asked.remove(&(to, request));

@@ -86,7 +86,7 @@ impl Direction {
             }
         }
         // What is held is the packet in assembly, and packets that wait: a window and the one packet that went beyond it.
-        assert!(self.inb.held() <= (self.limits.receive_window_bytes + 2 * PACKET_MAX) as u64);
+        assert!(self.inb.held() <= self.limits.receive_window_bytes + 2 * PACKET_MAX);
     }
 
     fn take(&mut self, max: usize) {
@@ -223,6 +223,8 @@ fn the_split_between_two_packets_is_exact() {
         assert!(direction.push(100));
         assert!(direction.push(room - 101 - 2 + extra));
         assert_eq!(direction.poll(9), records);
+        let alone = FORWARD_HEADER + HEADER + 1 + 100 + TAG;
+        assert_eq!(direction.flying[0].len() == alone, records == 2, "no record of many for one");
         direction.finish();
     }
     for (len, records) in [(room, 1), (room + 1, 2)] {

@@ -540,7 +540,7 @@ fn a_key_update_survives_a_cut_right_behind_it() {
 fn whatever_the_wire_does_packets_come_once_and_in_order() {
     for seed in 0..16u8 {
         let mut rng = crate::rng::Rng::from_seed(&[seed; 32]);
-        let mut chance = |n: u8| rng.bytes::<1>()[0] % n == 0;
+        let mut chance = |n: u8| rng.bytes::<1>()[0].is_multiple_of(n);
         let (mut a, mut b) = pair();
         let mut now = Instant::ZERO;
         let mut wires = [VecDeque::new(), VecDeque::new()];
