@@ -258,7 +258,7 @@ fn client_stories() -> Vec<Vec<u8>> {
 fn peer_stories() -> Vec<Vec<u8>> {
     let story = |acts: &[&[u8]]| acts.concat();
     let packet = [0, 1, 0, 3, b'a', b'b', b'c'];
-    let state = [6, 0, 0, 0, 0, 0];
+    let state = [6, 0, 0, 0, 0];
     vec![
         story(&[&[0], &packet, &[12, 3], &state, &[18]]),
         story(&[&[0], &[0, 0, 0, 2, 1, 2], &[0, 0, 200, 0], &packet, &[12, 1]]),

@@ -124,7 +124,10 @@ impl Story<'_> {
                 }
             }
             (3, Some(channel), _) => drop(actor.client.disconnect(now, channel)),
-            (4, Some(channel), _) => drop(actor.client.abort(now, channel)),
+            (4, Some(channel), _) => {
+                actor.log.abort(&[channel]);
+                drop(actor.client.abort(now, channel));
+            }
             (5, _, Some(request)) => {
                 if actor.client.cancel(now, request).is_ok() {
                     actor.log.undecided.remove(&request);
@@ -132,7 +135,10 @@ impl Story<'_> {
             }
             (6, _, Some(request)) => drop(actor.client.withdraw(now, request)),
             (7, _, _) => actor.client.dial_now(now),
-            (8, _, _) if feed.byte() < 32 => actor.client.leave(now),
+            (8, _, _) if feed.byte() < 32 => {
+                actor.log.abort(&actor.log.ids());
+                actor.client.leave(now);
+            }
             (9, _, _) => {
                 let peer = [self.world.sides[1 - side].client.id(), PeerId::from_bytes(*b"nobody")];
                 if let Some(peer) = peer[feed.below(2)] {

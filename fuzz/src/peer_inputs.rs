@@ -302,7 +302,14 @@ impl World {
         };
         let recv_next = near(feed, self.opened);
         let send_next = near(feed, self.peer.data_tx.next_seq());
-        let window = [1 << 20, 1 << 14, 100, 0, u32::MAX, feed.u32()][feed.below(6)];
+        let window = match feed.byte() % 6 {
+            0 => 1 << 20,
+            1 => 1 << 14,
+            2 => 100,
+            3 => 0,
+            4 => u32::MAX,
+            _ => feed.u32(),
+        };
         let flags = feed.byte();
         let flags = if flags < 240 { flags % 4 } else { flags };
         // Only what is true lets the client go on for sure.

@@ -35,3 +35,8 @@ pub fn key(text: &str) -> EncryptionKey {
 pub fn keyed(text: &str) -> ClientConfig {
     ClientConfig { key: Some(key(text)), ..ClientConfig::default() }
 }
+
+/// Compiles, and where it can be done runs, every Rust block of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

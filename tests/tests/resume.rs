@@ -658,7 +658,12 @@ fn what_waits_at_the_relay_is_bounded() {
     for value in 0..5 {
         bare.say(greedy, ClientFrame::Rejoin { rendezvous: [value; 16], role: 0 });
     }
-    assert_eq!(bare.outputs(), [(greedy, None)], "four channels, four values");
+    // Four channels, four values: the oldest has yielded.
+    bare.say(partner, ClientFrame::Rejoin { rendezvous: [0; 16], role: 1 });
+    assert_eq!(bare.outputs(), [], "nobody waits at the oldest any more");
+    bare.say(partner, ClientFrame::Rejoin { rendezvous: [1; 16], role: 1 });
+    let found: Vec<_> = bare.outputs().into_iter().map(|(to, _)| to).collect();
+    assert_eq!((found.len(), found.contains(&greedy)), (2, true), "the other four wait");
 }
 
 #[test]

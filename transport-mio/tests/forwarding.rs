@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use common::{Client, Pair, forward, masked, read_to_end, relay, relay_with, tcp, upgrade_request};
-use phantom_core::wire::{ClientFrame, ForwardHeader, PAYLOAD_MAX, RelayFrame, VERSION};
+use phantom_core::wire::{Answer, ClientFrame, ForwardHeader, PAYLOAD_MAX, RelayFrame, VERSION};
 use phantom_mio::RelayServer;
 use tungstenite::Message;
 
@@ -141,7 +141,11 @@ fn stop_tells_everybody_and_ends_promptly() {
     b.ends();
     assert_eq!(ended.recv_timeout(common::PATIENCE).unwrap(), Ok(()));
     thread.join().unwrap();
-    assert_eq!((handle.stats().sockets, handle.stats().relay.answers.len()), (0, 3));
+    let answers = [Answer::Requested, Answer::Approved, Answer::ConnectionDone, Answer::Incoming];
+    assert_eq!(
+        (handle.stats().sockets, handle.stats().relay.answers),
+        (0, answers.map(|answer| (answer, 1)).into())
+    );
     RelayServer::bind(address).expect("the port is free again");
 }
 

@@ -450,9 +450,13 @@ impl Channel {
             Stage::Agreeing { .. } if attached => {
                 self.agree(cx, |agreement, now, means| agreement.on_timeout(now, means));
             }
-            Stage::Secured { session, .. } if attached && session.deadline() <= now => {
+            Stage::Secured { session, linger_until, .. } if attached && session.deadline() <= now => {
                 let outcome = session.on_timeout(now);
-                self.on_outcome(outcome, cx);
+                // A complete channel answers as long as the other side may ask, whether it does or not.
+                let stays = linger_until.is_some() && session.deadline() > now;
+                if !(stays && outcome == Outcome::Leave) {
+                    self.on_outcome(outcome, cx);
+                }
             }
             _ => {}
         }
@@ -634,15 +638,12 @@ impl Channel {
     }
 
     pub(super) fn held(&self) -> Held {
-        let mut held = match &self.stage {
-            Stage::Secured { session, .. } => session.held(),
-            Stage::Ended { unread, .. } => {
-                Held { received: usize::try_from(unread.cost()).unwrap_or(usize::MAX), ..Held::default() }
-            }
+        let held = match &self.stage {
             Stage::Agreeing { .. } => Held::default(),
+            Stage::Secured { session, .. } => session.held(),
+            Stage::Ended { unread, .. } => Held { received: unread.held(), ..Held::default() },
         };
-        held.queued = self.queue.bytes();
-        held
+        Held { queued: self.queue.bytes(), ..held }
     }
 
     pub(super) fn fate(&self) -> Fate {

@@ -127,15 +127,15 @@ impl Inbound {
         packet
     }
 
-    /// Bytes of records whose packets were not taken, and of the packet in assembly.
-    pub(super) fn held(&self) -> usize {
-        let assembly = self.assembly.as_ref().map_or(0, |(packet, _)| packet.len());
-        usize::try_from(self.unread.cost()).unwrap_or(usize::MAX).saturating_add(assembly)
-    }
-
     /// Whether a packet can be taken.
     pub(super) fn is_readable(&self) -> bool {
         !self.unread.is_empty()
+    }
+
+    /// Bytes of records whose packets were not taken, and of the packet in assembly.
+    pub(super) fn held(&self) -> usize {
+        let assembly = self.assembly.as_ref().map_or(0, |(packet, _)| packet.len());
+        self.unread.held().saturating_add(assembly)
     }
 
     /// What has arrived and was not taken; everything else, keys above all, is wiped.

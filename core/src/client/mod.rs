@@ -2,7 +2,8 @@
 //!
 //! Where things are: the link and its state table in `link`, requests and their state table in `pairing`, one channel and its stages
 //! in `channel`, the key agreement and its state table in `agreement`, a secured channel in `session` with its two halves `outbound`
-//! and `inbound`, what two clients say to each other in `message`, every limit in `limits`.
+//! and `inbound`, packets that wait to be sealed in `queue` and to be taken in `unread`, what two clients say to each other in
+//! `message`, every limit in `limits`.
 
 mod agreement;
 mod channel;

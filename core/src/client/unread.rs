@@ -63,6 +63,11 @@ impl Unread {
     pub(super) fn cost(&self) -> u64 {
         self.cost
     }
+
+    /// The same as a number of bytes in memory.
+    pub(super) fn held(&self) -> usize {
+        usize::try_from(self.cost).unwrap_or(usize::MAX)
+    }
 }
 
 /// Whether `body` is one or more packets, each behind its length in the shortest form, to the last byte.

@@ -30,9 +30,20 @@ pub(super) struct Channel {
     /// Its verifier, once it is secured.
     pub(super) secured: Option<[u8; 16]>,
     pub(super) closed: Option<(End, Fate)>,
+    /// The user has thrown away what was not taken.
+    pub(super) aborted: bool,
 }
 
 impl Log {
+    /// The user ends these channels at once.
+    pub(super) fn abort(&mut self, channels: &[ChannelId]) {
+        for id in channels {
+            if let Some(channel) = self.channels.get_mut(id) {
+                channel.aborted = true;
+            }
+        }
+    }
+
     /// Channels that are not over.
     pub(super) fn ids(&self) -> Vec<ChannelId> {
         self.channels.iter().filter(|(_, channel)| channel.closed.is_none()).map(|(&id, _)| id).collect()
@@ -131,10 +142,14 @@ pub(super) fn consistent(own: &Log, other: &Log) {
     assert!(!secured || !own.keys.is_disjoint(&other.keys), "secured with two different keys");
     for channel in own.channels.values() {
         let Some((_, sender)) = other.counterpart(channel.secured) else { continue };
-        // A channel closes when all that came has been taken.
+        // A channel closes when all that came has been taken, or thrown away by an abort of this side.
         if let Some((end, _)) = channel.closed {
-            assert!(sender.delivered <= channel.received as u64, "delivered, and never handed out");
-            if end == End::Finished {
+            let aborted = channel.aborted;
+            assert!(
+                aborted || sender.delivered <= channel.received as u64,
+                "delivered, and never handed out"
+            );
+            if end == End::Finished && !aborted {
                 assert_eq!(channel.received, sender.sent.len(), "finished, and something is missing");
             }
         }

@@ -365,6 +365,8 @@ impl World {
     /// Both take what has come, and leave: every channel ends.
     pub(super) fn end(&mut self) {
         for side in 0..2 {
+            let ids = self.sides[side].log.ids();
+            self.sides[side].log.abort(&ids);
             self.sides[side].client.leave(self.now);
             self.drain(side);
             for channel in self.sides[side].log.ids() {

@@ -162,7 +162,7 @@ impl Place {
         ui::note("Your invitation:");
         ui::say(&*text);
         ui::note("On the other side, run:");
-        ui::note(format_args!("  phantom {command} \"{}\"", *text));
+        ui::command(format_args!("phantom {command} \"{}\"", *text));
         ui::note("Waiting for the other side. Ctrl-C ends it.");
         Ok(())
     }

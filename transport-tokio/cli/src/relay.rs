@@ -48,7 +48,8 @@ fn greet(address: SocketAddr) {
     let is_default = address == SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
     let relay = if is_default { String::new() } else { format!(" --relay {url}") };
     ui::say(format_args!("The relay listens on {address}. Clients reach it at {url}"));
-    ui::note(format_args!("In another terminal: phantom send FILE{relay}"));
+    ui::note("In another terminal, run:");
+    ui::command(format_args!("phantom send FILE{relay}"));
     ui::note("Ctrl-C ends it.");
 }
 

@@ -1,7 +1,7 @@
 //! What is said, and where: results go to standard output, everything else to standard error.
 //!
-//! Standard output carries what a script may want (the invitation, received lines, size, time and hash). Notices are broken between
-//! words at the width of the terminal. Nobody listening is no error.
+//! Standard output carries what a script may want (the invitation, received lines, size, time and hash). On a terminal, both are
+//! broken between words at its width. Nobody listening is no error.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -10,25 +10,34 @@ use std::time::Duration;
 use console::{Term, measure_text_width};
 use indicatif::DecimalBytes;
 
-/// Says a result, as it is.
+/// Says a result.
 pub(crate) fn say(line: impl Display) {
-    let _unheard = writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush());
+    let lines = fit(&line.to_string(), &Term::stdout());
+    let _unheard = writeln!(io::stdout(), "{lines}").and_then(|()| io::stdout().flush());
 }
 
 /// Says how things stand.
 pub(crate) fn note(line: impl Display) {
-    let line = line.to_string();
-    let lines = match width() {
-        Some(width) => wrap(&line, width),
-        None => line,
-    };
+    let lines = fit(&line.to_string(), &Term::stderr());
     let _unheard = writeln!(io::stderr(), "{lines}");
+}
+
+/// Shows a command, which must stay one line to be copied.
+pub(crate) fn command(line: impl Display) {
+    let _unheard = writeln!(io::stderr(), "{line}");
 }
 
 /// Columns of the terminal that shows standard error, if one does.
 pub(crate) fn width() -> Option<usize> {
-    let term = Term::stderr();
+    width_of(&Term::stderr())
+}
+
+fn width_of(term: &Term) -> Option<usize> {
     term.is_term().then(|| usize::from(term.size().1)).filter(|&width| width > 0)
+}
+
+fn fit(text: &str, term: &Term) -> String {
+    width_of(term).map_or_else(|| text.to_owned(), |width| wrap(text, width))
 }
 
 /// Breaks lines between words. A word longer than a line is left whole, so that it can be copied.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Stream::{Err, Out};
-use common::{Phantom, relay};
+use common::{Phantom, relay, relay_at};
 
 /// Two that talk: the one who invited, and the guest.
 fn talking(url: &str) -> (Phantom, Phantom) {
@@ -33,6 +33,23 @@ fn lines_arrive_are_confirmed_and_the_end_of_input_ends_it() {
     host.line(Err, "left");
     guest.end().succeeded();
     host.end().succeeded();
+}
+
+#[test]
+fn a_relay_that_restarts_interrupts_and_loses_nothing() {
+    let (first, url) = relay();
+    let (mut host, mut guest) = talking(&url);
+    drop(first);
+    host.line(Err, "Interrupted");
+    guest.line(Err, "Interrupted");
+    host.type_line("said meanwhile");
+    let _second = relay_at(url.strip_prefix("ws://").expect("that is how it begins"));
+    host.line(Err, "there again");
+    guest.line(Out, "said meanwhile");
+    host.line(Err, "✓");
+    host.end_input();
+    host.end().succeeded();
+    guest.end().succeeded();
 }
 
 #[test]

@@ -161,10 +161,9 @@ fn endless(folder: &Path) -> std::path::PathBuf {
 }
 
 #[cfg(unix)]
-fn under_way(folder: &Path) -> (Phantom, Phantom, Phantom) {
+fn under_way(from: &Path, folder: &Path) -> (Phantom, Phantom, Phantom) {
     let (relay, url) = relay();
-    let from = tempfile::tempdir().unwrap();
-    let path = endless(from.path());
+    let path = endless(from);
     let mut sender = Phantom::start(["send".as_ref(), path.as_os_str(), "--relay".as_ref(), url.as_ref()]);
     let invitation = sender.invitation();
     let mut receiver = Phantom::start_in(folder, ["receive", &invitation]);
@@ -176,8 +175,8 @@ fn under_way(folder: &Path) -> (Phantom, Phantom, Phantom) {
 #[cfg(unix)]
 #[test]
 fn the_sender_is_interrupted() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_relay, sender, receiver) = under_way(folder.path());
+    let (from, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (_relay, sender, receiver) = under_way(from.path(), folder.path());
     sender.interrupt();
     sender.end().failed(130, "stopped");
     receiver.end().failed(4, "the other side stopped");
@@ -187,11 +186,22 @@ fn the_sender_is_interrupted() {
 #[cfg(unix)]
 #[test]
 fn the_receiver_is_interrupted() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_relay, sender, receiver) = under_way(folder.path());
+    let (from, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (_relay, sender, receiver) = under_way(from.path(), folder.path());
     receiver.interrupt();
     receiver.end().failed(130, "stopped");
     sender.end().failed(4, "the other side stopped");
+    assert_eq!(listing(folder.path()), [""; 0]);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_becomes_shorter() {
+    let (from, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (_relay, sender, receiver) = under_way(from.path(), folder.path());
+    fs::File::create(from.path().join("endless")).unwrap();
+    sender.end().failed(6, "became shorter");
+    receiver.end().failed(4, "could not read its file");
     assert_eq!(listing(folder.path()), [""; 0]);
 }
 
@@ -202,7 +212,7 @@ fn the_disk_is_full() {
     let (_relay, url) = relay();
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = from.path().join("x");
-    fs::write(&path, bytes(1 << 20)).unwrap();
+    fs::write(&path, bytes(16 << 20)).unwrap();
     let mut sender = Phantom::start(["send".as_ref(), path.as_os_str(), "--relay".as_ref(), url.as_ref()]);
     let invitation = sender.invitation();
     let mut shell = std::process::Command::new("sh");

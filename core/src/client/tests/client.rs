@@ -223,7 +223,11 @@ fn a_complete_channel_has_finished_however_it_is_left() {
         assert_eq!(closed(&a), None, "{how}");
         match how {
             "cut" => cut(&mut a),
-            "silence" => a.wait(29 * S),
+            "silence" => {
+                a.wait(29 * S);
+                assert_eq!(closed(&a), None, "it answers as long as the other side may ask");
+                a.wait(2 * S);
+            }
             _ => a.input(Input::Disconnected { code: None }),
         }
         assert!(matches!(closed(&a), Some((End::Finished, _))), "{how}: {:?}", a.events);

@@ -178,7 +178,12 @@ pub(crate) fn run<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> En
 
 /// A relay on a free port, and its URL.
 pub(crate) fn relay() -> (Phantom, String) {
-    let mut relay = Phantom::start(["relay", "--listen", "127.0.0.1:0"]);
+    relay_at("127.0.0.1:0")
+}
+
+/// A relay at this address, and its URL.
+pub(crate) fn relay_at(address: &str) -> (Phantom, String) {
+    let mut relay = Phantom::start(["relay", "--listen", address]);
     let line = relay.line(Stream::Out, "ws://");
     let url = line.split_whitespace().find(|word| word.starts_with("ws://")).expect("it is a word");
     let url = url.to_owned();
