@@ -1,7 +1,7 @@
 //! The program `phantom`: two people meet, talk and pass files through a relay that cannot read them.
 //!
 //! Each command is a module; what several of them share is in `meet` (finding the other side) and `transfer` (one file over one
-//! channel). A command returns a [`Fault`](fault::Fault), which is one sentence and an exit status; nothing else ends the program.
+//! channel). A command returns a [`Fault`], which is one sentence and an exit status; nothing else ends the program.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -20,9 +20,11 @@ mod send;
 mod transfer;
 mod ui;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
 
 use arguments::{Arguments, Command};
 use fault::{Fault, Status};
@@ -30,7 +32,7 @@ use interrupt::Interrupt;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match tokio::runtime::Runtime::new() {
+    let result = match runtime(&arguments.command) {
         Ok(runtime) => {
             let result = runtime.block_on(run(&arguments.command));
             // A thread that waits for a key to be pressed or a disk to answer is nothing to wait for.
@@ -46,6 +48,15 @@ fn main() -> ExitCode {
             fault.exit_code()
         }
     }
+}
+
+/// One client is one thread's work; a second thread would only be woken for every packet. Files have threads of their own.
+fn runtime(command: &Command) -> io::Result<Runtime> {
+    let mut builder = match command {
+        Command::Demo(_) => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    builder.enable_all().build()
 }
 
 async fn run(command: &Command) -> Result<(), Fault> {

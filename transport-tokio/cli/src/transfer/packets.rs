@@ -21,7 +21,7 @@ use phantom_core::packet::Packet;
 pub(crate) const VERSION: u32 = 1;
 
 /// Bytes of the file in a chunk, but for the last one. With this length, buffers stay in the cache of the processor on their whole way:
-/// four times as much costs half as much time again.
+/// four times as much costs a quarter more processor time.
 pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A BLAKE3 hash.
