@@ -126,7 +126,7 @@ impl Story<'_> {
             (3, Some(channel), _) => drop(actor.client.disconnect(now, channel)),
             (4, Some(channel), _) => {
                 actor.log.abort(&[channel]);
-                drop(actor.client.abort(now, channel));
+                let _over_already = actor.client.abort(now, channel);
             }
             (5, _, Some(request)) => {
                 if actor.client.cancel(now, request).is_ok() {
