@@ -1,7 +1,7 @@
 //! Two clients through one relay: meet, agree, talk, end; and the same through cuts.
 
 use bytes::Bytes;
-use phantom_core::client::{End, Event};
+use phantom_core::client::{ClientLimits, End, Event, SendError};
 use phantom_core::id::ChannelId;
 use phantom_core::time::Duration;
 use phantom_tests::{World, key, keyed};
@@ -118,4 +118,63 @@ fn one_seed_is_one_run() {
         world.trace()
     };
     assert_eq!(run(), run());
+}
+
+/// A receiver that does not take its packets for a minute holds up its sender; both memories stay flat, and nothing is lost.
+#[test]
+fn a_receiver_that_stops_reading_for_a_minute_holds_up_its_sender() {
+    let (mut world, a, b) = pair(6);
+    world.nodes[1].reads = false;
+    let packet = |number: u32| {
+        let mut packet = vec![0; 10_000];
+        packet[..4].copy_from_slice(&number.to_be_bytes());
+        packet
+    };
+    let mut sent = 0;
+    let mut send_all = |world: &mut World| {
+        while world.nodes[0].client.send(world.now, a, packet(sent)).is_ok() {
+            sent += 1;
+        }
+        sent
+    };
+    let held = |world: &World| {
+        let (at_a, at_b) = (world.nodes[0].client.held(a).unwrap(), world.nodes[1].client.held(b).unwrap());
+        (at_a.queued + at_a.unacked, at_b.received)
+    };
+    world.run_until(Duration::from_secs(10), |w| {
+        send_all(w);
+        false
+    });
+    let (taken, full) = (send_all(&mut world), held(&world));
+    let refused = world.nodes[0].client.send(world.now, a, packet(0));
+    assert_eq!(refused, Err(SendError::Full));
+    world.run_for(Duration::from_secs(60));
+    assert_eq!((send_all(&mut world), held(&world)), (taken, full), "a minute changes nothing");
+    let window = ClientLimits::default().receive_window_bytes;
+    assert!(full.1 <= window + 16_384 && full.0 <= 2 * window + 16_384, "{full:?}");
+    world.nodes[1].reads = true;
+    let all = world.run_until(Duration::from_secs(60), |w| w.nodes[1].packets().len() == taken as usize);
+    assert!(all, "{} of {taken}", world.nodes[1].packets().len());
+    for (number, received) in (0..).zip(world.nodes[1].packets()) {
+        assert_eq!(received[..], packet(number));
+    }
+}
+
+/// From the moment the link stands again, one round trip between the two clients brings the channel back.
+#[test]
+fn resuming_takes_one_reconnect_and_one_round_trip() {
+    let (mut world, _, _) = pair(7);
+    let one_way = world.nodes[0].conditions.delay + world.nodes[1].conditions.delay;
+    world.cut(0);
+    let marks = world.nodes.iter().map(|node| node.events.len()).collect::<Vec<_>>();
+    let since = |world: &World, node: usize, wanted: fn(&Event) -> bool| {
+        world.nodes[node].events[marks[node]..].iter().any(wanted)
+    };
+    let online = |w: &mut World| since(w, 0, |event| matches!(event, Event::Online { .. }));
+    assert!(world.run_until(Duration::from_secs(10), online));
+    let reconnected = world.now;
+    let resumed = |event: &Event| matches!(event, Event::Resumed { .. });
+    assert!(world.run_until(Duration::from_secs(10), |w| since(w, 0, resumed) && since(w, 1, resumed)));
+    let took = world.now.since(reconnected);
+    assert!(took <= 2 * one_way, "{took:?} for a round trip of {:?}", 2 * one_way);
 }
