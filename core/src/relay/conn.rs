@@ -2,9 +2,12 @@
 
 use alloc::vec::Vec;
 
-use super::pairing::RequestKey;
+use crate::arena::Key;
 use crate::id::{ConnId, PeerId};
 use crate::time::Instant;
+
+/// Names a request, at both clients that it belongs to.
+pub(super) type RequestKey = Key;
 
 pub(super) struct Conn {
     pub(super) phase: Phase,

@@ -31,9 +31,9 @@ use crate::time::{Duration, Instant};
 use crate::wire::{
     CHANNELS_MAX, ClientFrame, CloseCode, ControlFrame, FORWARD, ForwardHeader, RelayFrame, VERSION, Welcome,
 };
-use conn::{Channels, Conn, Peer, Phase};
+use conn::{Channels, Conn, Peer, Phase, RequestKey};
 use ids::Ids;
-use pairing::{Request, RequestKey};
+use pairing::Request;
 use rejoin::Waiting;
 
 /// How far ahead of the relay's clock the end of a token may lie beyond its lifetime.

@@ -26,14 +26,11 @@
 //!
 //! CANCEL for a prompt that is over needs no answer: the target has decided, and the source has been told otherwise already.
 
-use super::conn::Peer;
+use super::conn::{Peer, RequestKey};
 use super::{Relay, Timer};
-use crate::arena::Key;
 use crate::id::{ConnId, PeerId};
 use crate::time::Instant;
 use crate::wire::{Answer, CloseCode, OpenedBy, RelayFrame};
-
-pub(super) type RequestKey = Key;
 
 pub(super) struct Request {
     pub(super) source: ConnId,
