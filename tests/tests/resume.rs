@@ -2,7 +2,7 @@
 //!
 //! The partner is played by the test and has the right key, so it can seal whatever no honest client would.
 
-use phantom_core::client::{ClientConfig, End, Event};
+use phantom_core::client::{ClientConfig, ClientLimits, End, Event, SendError};
 use phantom_core::crypto::EncryptionKey;
 use phantom_core::crypto::exchange::{Secured, Verdict};
 use phantom_core::relay;
@@ -674,4 +674,29 @@ fn a_rejoin_is_repeated_while_patience_lasts() {
     let rejoins = puppet.rejoins();
     assert_eq!(rejoins.len(), 10, "once a minute");
     assert!(rejoins.iter().all(|value| *value == rejoins[0]));
+}
+
+/// A window larger than what this side allows itself unconfirmed changes nothing; and a partner that never confirms fills that
+/// and the queue, no more, and is left.
+#[test]
+fn a_window_without_bound_and_no_confirmation_cost_the_own_limits_and_no_more() {
+    let (mut puppet, mut session) = secured();
+    let channel = puppet.channel.unwrap();
+    puppet.ctrl(&mut session, &State { window: u32::MAX, ..State::FRESH }.encode());
+    let refused = loop {
+        match puppet.client.send(puppet.now, channel, vec![7; 5000]) {
+            Ok(_) => puppet.drain(),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, SendError::Full);
+    let (held, limits) = (puppet.client.held(channel).unwrap(), ClientLimits::default());
+    assert!(
+        held.unacked <= limits.unacked_max_bytes && held.unacked_records <= limits.unacked_max_records,
+        "{held:?}"
+    );
+    assert!(held.queued <= limits.queue_max_bytes && held.unacked > limits.unacked_max_bytes / 2, "{held:?}");
+    puppet.pass(10 * SECOND);
+    assert!(puppet.heard(interrupted), "a partner that says nothing is looked for elsewhere");
+    assert_eq!(puppet.client.held(channel).unwrap().unacked, held.unacked);
 }

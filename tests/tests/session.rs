@@ -1,9 +1,9 @@
 //! Two clients through one relay: meet, agree, talk, end; and the same through cuts.
 
 use bytes::Bytes;
-use phantom_core::client::{ClientLimits, End, Event, SendError};
+use phantom_core::client::{ClientLimits, End, Event, Input, SendError};
 use phantom_core::id::ChannelId;
-use phantom_core::time::Duration;
+use phantom_core::time::{Duration, Instant};
 use phantom_tests::{World, key, keyed};
 
 /// Two clients with one key, met and secured.
@@ -177,4 +177,28 @@ fn resuming_takes_one_reconnect_and_one_round_trip() {
     assert!(world.run_until(Duration::from_secs(10), |w| since(w, 0, resumed) && since(w, 1, resumed)));
     let took = world.now.since(reconnected);
     assert!(took <= 2 * one_way, "{took:?} for a round trip of {:?}", 2 * one_way);
+}
+
+/// A laptop that sleeps: for its client no time passes, then hours at once. It comes back where it was, if its partner still waits.
+#[test]
+fn a_clock_that_jumps_costs_a_reconnect_and_nothing_else() {
+    let mut world = World::new(8);
+    for _ in 0..2 {
+        let mut config = keyed("ABCDE12345");
+        config.limits.patience = Duration::from_secs(24 * 3600);
+        world.add(config);
+    }
+    world.join_all();
+    let (a, b) = world.meet(0, 1);
+    world.run_for(Duration::from_secs(1));
+    world.nodes[0].client.send(world.now, a, "before").unwrap();
+    world.run_for(Duration::from_secs(1));
+    // Nobody is told anything for five hours; then everybody is told the time, and a little later an earlier one.
+    world.now = world.now + Duration::from_secs(5 * 3600);
+    world.settle();
+    world.nodes[1].client.handle(Instant::ZERO, Input::Timeout);
+    world.nodes[0].client.send(world.now, a, "after").unwrap();
+    let arrived = world.run_until(Duration::from_secs(120), |w| w.nodes[1].packets() == ["before", "after"]);
+    assert!(arrived, "{:?}", world.nodes[1].events);
+    assert!(world.nodes[1].client.is_secured(b));
 }
