@@ -487,6 +487,16 @@ impl Simulation {
                     }
                     // Its partner has finished and is gone; nothing is missing, but nobody can tell it so.
                     End::Truncated if self.pairs[pair][1 - side].end == Some(End::Finished) => {}
+                    // Its partner met the hostile relay's work and ended; the ABORT that would have said so was lost with the way.
+                    End::Truncated
+                        if hostile
+                            && matches!(
+                                self.pairs[pair][1 - side].end,
+                                Some(End::Tampered { .. } | End::RelayLoss)
+                            ) =>
+                    {
+                        self.tally.ended += 1;
+                    }
                     End::Left(_) | End::NeverSecured if !this.was_secured => {}
                     End::Tampered { .. } | End::Aborted { code: 1 } if hostile => self.tally.ended += 1,
                     End::RelayLoss | End::Aborted { code: 3 } if hostile => self.tally.ended += 1,
