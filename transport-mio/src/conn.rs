@@ -3,19 +3,19 @@
 use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
 
-use mio::net::TcpStream;
 use phantom_core::id::ConnId;
 use phantom_core::time::Instant;
 
 use crate::handshake::Handshake;
 use crate::inbound::Inbound;
 use crate::outbox::Outbox;
+use crate::socket::Socket;
 use crate::timers::Timer;
 use crate::token::Key;
 
 /// A socket and everything that belongs to it alone.
 pub(crate) struct Conn {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Socket,
     pub(crate) phase: Phase,
     pub(crate) outbox: Outbox,
     pub(crate) timer: Option<Timer>,
@@ -77,7 +77,7 @@ pub(crate) enum Sent {
 }
 
 impl Conn {
-    pub(crate) fn new(socket: TcpStream, now: Instant) -> Self {
+    pub(crate) fn new(socket: Socket, now: Instant) -> Self {
         Self {
             socket,
             phase: Phase::Handshaking(Handshake::default()),
@@ -182,9 +182,9 @@ mod tests {
         drop(peer);
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let mut conn = Conn::new(TcpStream::from_std(socket), Instant::ZERO);
+        let mut conn = Conn::new(Socket::Tcp(mio::net::TcpStream::from_std(socket)), Instant::ZERO);
         let mut poll = Poll::new().unwrap();
-        poll.registry().register(&mut conn.socket, Token(0), Interest::READABLE).unwrap();
+        conn.socket.register(poll.registry(), Token(0), Interest::READABLE).unwrap();
         let mut events = Events::with_capacity(8);
         while !conn.ended {
             poll.poll(&mut events, Some(std::time::Duration::from_secs(60))).unwrap();

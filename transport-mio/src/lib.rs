@@ -33,6 +33,7 @@ mod limit;
 mod outbox;
 mod secret;
 mod server;
+mod socket;
 mod stats;
 mod switchboard;
 mod timers;

@@ -17,6 +17,7 @@ use crate::config::{ServerConfig, ServerLimits};
 use crate::entropy;
 use crate::error::StartError;
 use crate::handle::{Handle, RunningRelay};
+use crate::socket::Socket;
 use crate::switchboard::Switchboard;
 use crate::token::{self, WAKER};
 
@@ -191,11 +192,11 @@ impl RelayServer {
                             log::debug!("a connection was gone as soon as it came: {error}");
                             continue;
                         }
-                        let key = self.board.admit(now, socket);
+                        let key = self.board.admit(now, Socket::Tcp(socket));
                         let interest = Interest::READABLE | Interest::WRITABLE;
                         let registry = self.poll.registry();
                         let registered =
-                            self.board.socket(key).map(|s| registry.register(s, key.into(), interest));
+                            self.board.socket(key).map(|s| s.register(registry, key.into(), interest));
                         if let Some(Err(error)) = registered {
                             log::warn!("a connection cannot be polled and is dropped: {error}");
                             self.board.discard(now, key);

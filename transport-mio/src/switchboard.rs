@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::mem;
 
 use mio::event::Event;
-use mio::net::TcpStream;
 use phantom_core::id::ConnId;
 use phantom_core::relay::{Handled, Input, Output, Place, Relay};
 use phantom_core::time::Instant;
@@ -19,6 +18,7 @@ use crate::config::ServerLimits;
 use crate::conn::{Conn, Phase, Received};
 use crate::handshake::{HandshakeFailure, Progress};
 use crate::inbound::{Inbound, Incoming};
+use crate::socket::Socket;
 use crate::stats::ServerStats;
 use crate::timers::{Timers, Wait};
 use crate::token::{Key, Links, Slots};
@@ -60,7 +60,7 @@ impl Switchboard {
     }
 
     /// A socket has been accepted; it waits for its first event.
-    pub(crate) fn admit(&mut self, now: Instant, socket: TcpStream) -> Key {
+    pub(crate) fn admit(&mut self, now: Instant, socket: Socket) -> Key {
         self.stats.accepted += 1;
         let key = self.conns.insert(Conn::new(socket, now));
         self.set_timer(key, Some((Wait::Handshake, now + self.limits.handshake_timeout)));
@@ -73,7 +73,7 @@ impl Switchboard {
     }
 
     /// The socket with this key, to register it.
-    pub(crate) fn socket(&mut self, key: Key) -> Option<&mut TcpStream> {
+    pub(crate) fn socket(&mut self, key: Key) -> Option<&mut Socket> {
         self.conns.get_mut(key).map(|conn| &mut conn.socket)
     }
 
