@@ -5,6 +5,8 @@ use std::time::Duration;
 use phantom_core::relay::{RelayLimits, RelaySecret};
 use phantom_core::wire::FRAME_MAX;
 
+use crate::inbound::INPUT_MIN;
+
 /// How a relay is run.
 #[derive(Clone, Default, Debug)]
 #[non_exhaustive]
@@ -29,8 +31,8 @@ pub struct ServerLimits {
     pub handshake_timeout: Duration,
     /// Handshakes under way at once; beyond it the oldest is ended. At least 1.
     pub handshakes_max: usize,
-    /// Bytes of data that may wait for one receiver before whoever sends to it is no longer read. Each of its senders may add one frame
-    /// beyond it. It holds more than one window (1 MiB) of one peer. At least one frame, about 64 KiB.
+    /// Bytes of data that may wait for one receiver before whoever sends to it is no longer read. Each of its senders may add what one turn
+    /// brings beyond it. Less when the memory budget is nearly used up. It holds more than one window (1 MiB) of one peer. At least one frame, about 64 KiB.
     pub outbox_bytes_max: usize,
     /// Its senders are read again when no more than this waits. Less than `outbox_bytes_max`.
     pub outbox_bytes_low: usize,
@@ -44,8 +46,14 @@ pub struct ServerLimits {
     pub close_linger: Duration,
     /// Connections accepted before others get their turn. At least 1.
     pub accept_batch: usize,
-    /// Bytes read from one connection before others get their turn: the length of the one buffer that all share. At least 4 KiB.
+    /// Bytes read from one connection before others get their turn: the length of the one buffer that all share. At least 32 KiB.
     pub read_bytes_per_turn: usize,
+    /// Bytes of memory that the relay holds at most, for everything; what happens near the limit stands in the operator's page. At least 16 MiB.
+    pub memory: usize,
+    /// Bytes that one client may send per second; it is read no faster. 0: no limit.
+    pub client_bytes_per_second: u64,
+    /// WebSocket frames that one client may send per second; it is read no faster. 0: no limit.
+    pub client_messages_per_second: u64,
     /// How long no connection is accepted after the system had no room for one.
     pub accept_pause: Duration,
     /// When clients are told to come back after [`stop`](crate::Handle::stop).
@@ -63,7 +71,10 @@ impl Default for ServerLimits {
             stall_timeout: Duration::from_secs(30),
             close_linger: Duration::from_secs(1),
             accept_batch: 64,
-            read_bytes_per_turn: 64 * 1024,
+            read_bytes_per_turn: 128 * 1024,
+            memory: 512 * 1024 * 1024,
+            client_bytes_per_second: 1024 * 1024 * 1024,
+            client_messages_per_second: 100_000,
             accept_pause: Duration::from_millis(100),
             drain_after: Duration::from_secs(1),
         }
@@ -78,7 +89,7 @@ impl ServerLimits {
         self.outbox_bytes_low = self.outbox_bytes_low.min(self.outbox_bytes_max - 1);
         self.control_bytes_max = self.control_bytes_max.max(1024);
         self.accept_batch = self.accept_batch.max(1);
-        self.read_bytes_per_turn = self.read_bytes_per_turn.max(4096);
+        self.read_bytes_per_turn = self.read_bytes_per_turn.max(INPUT_MIN);
         self
     }
 }

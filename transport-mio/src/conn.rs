@@ -1,17 +1,26 @@
 //! One socket: shaking hands, open, or closing.
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::ops::Range;
 
 use phantom_core::id::ConnId;
 use phantom_core::time::Instant;
 
+use crate::addresses::Home;
 use crate::handshake::Handshake;
-use crate::inbound::Inbound;
+use crate::inbound::{Filled, Inbound};
 use crate::outbox::Outbox;
+use crate::pace::Pace;
 use crate::socket::Socket;
 use crate::timers::Timer;
 use crate::token::Key;
+
+/// Pieces of memory that [`Conn::send_now`] takes at once.
+pub(crate) const PLACES_MAX: usize = 32;
+
+/// What every connection costs: itself, and its places in tables and queues.
+const FIXED: usize = size_of::<Conn>() + 256;
 
 /// A socket and everything that belongs to it alone.
 pub(crate) struct Conn {
@@ -19,6 +28,13 @@ pub(crate) struct Conn {
     pub(crate) phase: Phase,
     pub(crate) outbox: Outbox,
     pub(crate) timer: Option<Timer>,
+    /// Set while it is not read because it is ahead of its pace.
+    pub(crate) rest: Option<Timer>,
+    pub(crate) pace: Pace,
+    /// Whose connection it is, as far as turns and memory go.
+    pub(crate) home: Home,
+    /// Bytes of memory that it is charged with.
+    pub(crate) charged: usize,
     /// When something was last written, or began to wait.
     pub(crate) progress: Instant,
     /// The receiver it is held up by.
@@ -44,7 +60,7 @@ pub(crate) enum Phase {
         /// As the relay machine knows it.
         conn: ConnId,
         /// The decoder; taken out while it is being fed.
-        inbound: Option<Box<Inbound>>,
+        inbound: Inbound,
     },
     /// What waits is written, then this side is shut, then whatever comes is thrown away until the other side is shut as well.
     Closing {
@@ -57,8 +73,8 @@ pub(crate) enum Phase {
 
 /// What reading gave.
 pub(crate) enum Received {
-    /// So many bytes.
-    Bytes(usize),
+    /// So many bytes, and where they are.
+    Bytes(Filled),
     /// None now.
     Nothing,
     /// There will be none any more.
@@ -77,12 +93,16 @@ pub(crate) enum Sent {
 }
 
 impl Conn {
-    pub(crate) fn new(socket: Socket, now: Instant) -> Self {
+    pub(crate) fn new(socket: Socket, home: Home, now: Instant) -> Self {
         Self {
             socket,
             phase: Phase::Handshaking(Handshake::default()),
             outbox: Outbox::default(),
             timer: None,
+            rest: None,
+            pace: Pace::default(),
+            home,
+            charged: 0,
             progress: now,
             held_by: None,
             holds: Vec::new(),
@@ -103,29 +123,36 @@ impl Conn {
 
     /// Whether reading may give something.
     pub(crate) fn wants_turn(&self) -> bool {
-        let backlog =
-            matches!(&self.phase, Phase::Open { inbound: Some(inbound), .. } if inbound.backlog.is_some());
-        self.held_by.is_none() && (self.readable || backlog)
+        let undecoded = matches!(&self.phase, Phase::Open { inbound, .. } if inbound.has_undecoded());
+        self.held_by.is_none() && self.rest.is_none() && (self.readable || undecoded)
     }
 
-    /// What was not decoded when this sender was held up. It may be empty while the decoder itself still has frames.
-    pub(crate) fn take_backlog(&mut self) -> Option<Vec<u8>> {
+    /// The decoder of an open WebSocket.
+    pub(crate) fn inbound(&mut self) -> Option<&mut Inbound> {
         match &mut self.phase {
-            Phase::Open { inbound: Some(inbound), .. } => inbound.backlog.take(),
-            _ => None,
+            Phase::Open { inbound, .. } => Some(inbound),
+            Phase::Handshaking(_) | Phase::Closing { .. } => None,
         }
     }
 
-    /// Reads once.
-    pub(crate) fn receive(&mut self, buf: &mut [u8]) -> Received {
+    /// Reads once, into `input` or where the decoder keeps the frame that has begun to come.
+    pub(crate) fn receive(&mut self, input: &mut [u8]) -> Received {
         loop {
-            match self.socket.read(buf) {
-                Ok(0) => return Received::End,
-                Ok(n) => {
+            let result =
+                match &mut self.phase {
+                    Phase::Open { inbound, .. } => inbound.fill(&mut self.socket, input),
+                    Phase::Handshaking(_) | Phase::Closing { .. } => self
+                        .socket
+                        .read(input)
+                        .map(|read| Filled { frame: false, input: read, read, short: read < input.len() }),
+                };
+            match result {
+                Ok(Filled { read: 0, .. }) => return Received::End,
+                Ok(filled) => {
                     // A short read has emptied the socket, and what comes later is a new event; but an end that has been
                     // announced is not announced again.
-                    self.readable = n == buf.len() || self.ended;
-                    return Received::Bytes(n);
+                    self.readable = !filled.short || self.ended;
+                    return Received::Bytes(filled);
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
@@ -155,6 +182,36 @@ impl Conn {
         if self.outbox.is_empty() { Sent::All } else { Sent::Waiting }
     }
 
+    /// Writes frames that stand encoded in these places of `buf`, if nothing waits before them; says how many bytes were taken.
+    /// What goes wrong is told by the next [`send`](Self::send).
+    pub(crate) fn send_now(&mut self, now: Instant, buf: &[u8], places: &[Range<usize>]) -> usize {
+        if !self.writable || !self.outbox.is_empty() {
+            return 0;
+        }
+        let mut slices = [IoSlice::new(&[]); PLACES_MAX];
+        for (slice, place) in slices.iter_mut().zip(places) {
+            *slice = IoSlice::new(&buf[place.clone()]);
+        }
+        let written = match &slices[..places.len().min(PLACES_MAX)] {
+            [one] => self.socket.write(one),
+            many => self.socket.write_vectored(many),
+        };
+        if written.is_ok() {
+            self.progress = now;
+        }
+        written.unwrap_or(0)
+    }
+
+    /// Bytes of memory that are held for it.
+    pub(crate) fn memory(&self) -> usize {
+        let phase = match &self.phase {
+            Phase::Handshaking(handshake) => handshake.memory(),
+            Phase::Open { inbound, .. } => inbound.memory(),
+            Phase::Closing { .. } => 0,
+        };
+        FIXED + phase + self.outbox.memory() + self.holds.capacity() * size_of::<Key>() + self.socket.memory()
+    }
+
     /// Tells the peer that nothing more comes.
     pub(crate) fn shut(&mut self) {
         if let Phase::Closing { shut: shut @ false, .. } = &mut self.phase {
@@ -182,7 +239,8 @@ mod tests {
         drop(peer);
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let mut conn = Conn::new(Socket::Tcp(mio::net::TcpStream::from_std(socket)), Instant::ZERO);
+        let mut conn =
+            Conn::new(Socket::Tcp(mio::net::TcpStream::from_std(socket)), Home::Unknown, Instant::ZERO);
         let mut poll = Poll::new().unwrap();
         conn.socket.register(poll.registry(), Token(0), Interest::READABLE).unwrap();
         let mut events = Events::with_capacity(8);
@@ -192,7 +250,7 @@ mod tests {
             events.iter().for_each(|event| conn.note(event));
         }
         let mut buf = [0; 100];
-        assert!(matches!(conn.receive(&mut buf), Received::Bytes(10)));
+        assert!(matches!(conn.receive(&mut buf), Received::Bytes(Filled { input: 10, .. })));
         assert!(conn.wants_turn());
         assert!(matches!(conn.receive(&mut buf), Received::End));
     }

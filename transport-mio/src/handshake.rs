@@ -57,6 +57,8 @@ pub enum HandshakeFailure {
 #[derive(Default)]
 pub(crate) struct Handshake {
     head: Vec<u8>,
+    /// Whoever speaks WebSocket is welcome.
+    pub(crate) any_subprotocol: bool,
 }
 
 /// What has become of it.
@@ -70,6 +72,11 @@ pub(crate) enum Progress {
 }
 
 impl Handshake {
+    /// Bytes of memory that it holds.
+    pub(crate) fn memory(&self) -> usize {
+        self.head.capacity()
+    }
+
     /// Takes what it needs from `input`.
     pub(crate) fn feed(&mut self, input: &mut &[u8]) -> Progress {
         let before = self.head.len();
@@ -87,7 +94,7 @@ impl Handshake {
         };
         *input = &input[end - before..];
         match Request::try_parse(&self.head[..end]) {
-            Ok(Some((_, request))) => judge(&request),
+            Ok(Some((_, request))) => judge(&request, self.any_subprotocol),
             Ok(None) => not_http(),
             Err(error) => refuse(&error),
         }
@@ -104,7 +111,7 @@ fn head_end(head: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-fn judge(request: &Request) -> Progress {
+fn judge(request: &Request, any_subprotocol: bool) -> Progress {
     let mut response = match create_response(request) {
         Ok(response) => response,
         Err(error) => return refuse(&error),
@@ -115,7 +122,7 @@ fn judge(request: &Request) -> Progress {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|name| name.trim() == SUBPROTOCOL);
-    if !ours {
+    if !ours && !any_subprotocol {
         return Progress::Refused(
             HandshakeFailure::Subprotocol,
             answer(
@@ -125,7 +132,9 @@ fn judge(request: &Request) -> Progress {
             ),
         );
     }
-    response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    if ours {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
     let mut bytes = Vec::new();
     match write_response(&mut bytes, &response) {
         Ok(()) => Progress::Upgraded(bytes),

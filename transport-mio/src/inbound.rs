@@ -1,183 +1,289 @@
-//! From bytes to frames: tungstenite decodes, this file feeds it and says what came out.
+//! From bytes to messages: RFC 6455 as a server reads it, in the buffer that the bytes came in.
 //!
-//! The WebSocket layer never touches the socket. It reads from the bytes that one system call brought into a buffer shared by all
-//! connections, and what it answers by itself (pongs, the reply to a close frame) is collected for the outbox. So an idle connection
-//! holds one small buffer, and a busy one costs one read for many messages.
+//! A message that is one frame, as every message of a Phantom client is, is unmasked where it lies and never copied. A frame that is not
+//! all there when the buffer ends is carried over: a short one goes in front of what is read next, a long one is read into where it is
+//! kept. So a connection that says nothing keeps nothing.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, IoSliceMut, Read};
+use std::ops::Range;
 
-use bytes::Bytes;
-use phantom_core::wire::{CloseCode, FRAME_MAX};
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
-use tungstenite::{Error, Message};
+use crate::frame::{self, Header, SHORT_MAX, opcode};
 
-/// What tungstenite keeps per connection between reads, and reads at once. A longer message gets a buffer of its own, as long as it is.
-const READ_BUFFER: usize = 4 * 1024;
-/// Above the longest control frame, which is all that tungstenite writes here.
-const WRITE_BUFFER_MAX: usize = 1024;
+/// A frame that is carried over is copied in front of what is read next up to this length; beyond it, what is read goes behind it.
+const COPY_MAX: usize = 16 * 1024;
+/// What one read has room for, at the least.
+pub(crate) const INPUT_MIN: usize = 2 * COPY_MAX;
+/// Answers to pings that wait; beyond it only the latest ping is answered (section 5.5.3 allows it).
+const REPLIES_MAX: usize = 16 * 1024;
+
+/// What is taken for a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// The longest message, in bytes.
+    pub(crate) message_max: usize,
+    /// Text messages are messages too.
+    pub(crate) text: bool,
+}
 
 /// The receiving side of an open WebSocket.
+#[derive(Default)]
 pub(crate) struct Inbound {
-    socket: WebSocketContext,
-    /// Bytes read from the socket but not yet decoded, because their sender was held up in the middle of them.
-    pub(crate) backlog: Option<Vec<u8>>,
+    carry: Carry,
+    /// The message of which not all frames have come.
+    message: Option<Box<Message>>,
+    /// Frames read, of whatever kind.
+    pub(crate) frames: u64,
+}
+
+/// Bytes that have been read and not been decoded.
+#[derive(Default)]
+struct Carry {
+    /// As many bytes of these as `filled` says are there.
+    bytes: Vec<u8>,
+    filled: usize,
+    /// How long the frame that begins here is, header included, if that is known.
+    frame: Option<usize>,
+    /// There may be whole frames here, which must be decoded before anything is read.
+    undecoded: bool,
+}
+
+/// A message that comes in several frames.
+struct Message {
+    text: bool,
+    payload: Vec<u8>,
 }
 
 /// What came.
 pub(crate) enum Incoming {
-    /// A whole binary message.
-    Frame(Bytes),
-    /// Something that no client of this protocol sends.
-    Invalid(CloseCode),
+    /// A whole message, unmasked, in this place of the input.
+    Message {
+        /// Where its payload is. The bytes of its header stand before it.
+        payload: Range<usize>,
+        /// It is text.
+        text: bool,
+    },
+    /// A whole message that came in several frames.
+    Gathered {
+        /// Its payload.
+        payload: Vec<u8>,
+        /// It is text.
+        text: bool,
+    },
+    /// Something that must not come.
+    Invalid(Fault),
     /// The peer closes; the reply is among the replies.
     Closed,
     /// Nothing more until more bytes come.
     Nothing,
 }
 
+/// What is wrong with a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fault {
+    /// It breaks a rule of RFC 6455.
+    Protocol,
+    /// It is text, where only binary messages are taken.
+    Text,
+    /// Its text is no UTF-8.
+    Utf8,
+    /// The message is longer than allowed.
+    TooLarge,
+}
+
+/// What one read gave.
+pub(crate) struct Filled {
+    /// A frame that was carried over is complete: take it with [`Inbound::take_frame`] and decode it first.
+    pub(crate) frame: bool,
+    /// Bytes in the input that are to be decoded (then).
+    pub(crate) input: usize,
+    /// Bytes read now.
+    pub(crate) read: usize,
+    /// There was room for more than there was to read.
+    pub(crate) short: bool,
+}
+
 impl Inbound {
-    pub(crate) fn new() -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(0)
-            .max_write_buffer_size(WRITE_BUFFER_MAX)
-            .max_frame_size(Some(FRAME_MAX))
-            .max_message_size(Some(FRAME_MAX));
-        Self { socket: WebSocketContext::new(Role::Server, Some(config)), backlog: None }
-    }
-
-    /// The next thing in `input`, of which what was used is cut off. Answers of the WebSocket layer are added to `replies`.
-    ///
-    /// After `Invalid` or `Closed` it must not be asked again: tungstenite does not say what it does after an error.
-    pub(crate) fn next(&mut self, input: &mut &[u8], replies: &mut Vec<u8>) -> Incoming {
-        let mut pipe = Pipe { input, replies };
-        loop {
-            return match self.socket.read(&mut pipe) {
-                Ok(Message::Binary(frame)) => Incoming::Frame(frame),
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
-                Ok(Message::Close(_)) => {
-                    // Writes the reply, and says ConnectionClosed because that ends it for a server.
-                    let _ended = self.socket.flush(&mut pipe);
-                    Incoming::Closed
+    /// Reads once: behind what was carried over, at most as much as `input` has room for, of which it has [`INPUT_MIN`] or more.
+    pub(crate) fn fill(&mut self, socket: &mut impl Read, input: &mut [u8]) -> io::Result<Filled> {
+        let carry = &mut self.carry;
+        match carry.frame {
+            Some(frame) if carry.filled > COPY_MAX => {
+                // It grows as it fills: neither room for what may never come, nor a copy for every byte that does.
+                if carry.bytes.len() == carry.filled {
+                    let len = frame.min(4 * carry.filled);
+                    carry.bytes.reserve_exact(len - carry.filled);
+                    carry.bytes.resize(len, 0);
                 }
-                Ok(Message::Text(_)) | Err(Error::Utf8(_)) => Incoming::Invalid(CloseCode::NotBinary),
-                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Incoming::Nothing,
-                Err(Error::Capacity(_)) => Incoming::Invalid(CloseCode::TooLarge),
-                Err(_) => Incoming::Invalid(CloseCode::Malformed),
+                let last = carry.bytes.len() == frame;
+                let tail = &mut carry.bytes[carry.filled..];
+                let room = tail.len() + if last { input.len() } else { 0 };
+                let read = if last {
+                    socket.read_vectored(&mut [IoSliceMut::new(tail), IoSliceMut::new(input)])?
+                } else {
+                    socket.read(tail)?
+                };
+                let behind = (carry.filled + read).saturating_sub(frame);
+                carry.filled += read - behind;
+                Ok(Filled { frame: carry.filled == frame, input: behind, read, short: read < room })
+            }
+            _ => {
+                let (front, room) = input.split_at_mut(carry.filled);
+                let read = socket.read(room)?;
+                front.copy_from_slice(&carry.bytes[..carry.filled]);
+                let short = read < room.len();
+                let input = carry.filled + read;
+                *carry = Carry::default();
+                Ok(Filled { frame: false, input, read, short })
+            }
+        }
+    }
+
+    /// The frame that [`fill`](Self::fill) has completed.
+    pub(crate) fn take_frame(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.carry).bytes
+    }
+
+    /// What [`keep`](Self::keep) has kept undecoded.
+    pub(crate) fn take_undecoded(&mut self) -> Option<Vec<u8>> {
+        self.carry.undecoded.then(|| std::mem::take(&mut self.carry).bytes)
+    }
+
+    /// Whether there is something to decode before anything is read.
+    pub(crate) const fn has_undecoded(&self) -> bool {
+        self.carry.undecoded
+    }
+
+    /// Carries over what [`next`](Self::next) left when it had nothing more.
+    pub(crate) fn carry(&mut self, rest: &[u8]) {
+        let frame = Header::parse(rest).map(|header| header.len + header.payload as usize);
+        self.carry = Carry { bytes: rest.to_vec(), filled: rest.len(), frame, undecoded: false };
+    }
+
+    /// Keeps what must not be decoded now, behind what is kept so already.
+    pub(crate) fn keep(&mut self, rest: &[u8]) {
+        self.carry.bytes.truncate(self.carry.filled);
+        self.carry.bytes.extend_from_slice(rest);
+        self.carry.filled = self.carry.bytes.len();
+        self.carry.undecoded = true;
+    }
+
+    /// Bytes of memory that it holds.
+    pub(crate) fn memory(&self) -> usize {
+        self.carry.bytes.capacity()
+            + self.message.as_ref().map_or(0, |message| message.payload.capacity() + 64)
+    }
+
+    /// The next thing in `input` from `at` on, which moves behind it. Answers of the WebSocket layer are added to `replies`.
+    ///
+    /// After `Invalid` or `Closed` nothing that comes means anything any more.
+    pub(crate) fn next(
+        &mut self,
+        rules: &Rules,
+        input: &mut [u8],
+        at: &mut usize,
+        replies: &mut Vec<u8>,
+    ) -> Incoming {
+        loop {
+            let Some(header) = Header::parse(&input[*at..]) else { return Incoming::Nothing };
+            let mask = match self.judge(rules, &header) {
+                Ok(mask) => mask,
+                Err(fault) => return Incoming::Invalid(fault),
             };
+            let start = *at + header.len;
+            let end = start + header.payload as usize;
+            let Some(payload) = input.get_mut(start..end) else { return Incoming::Nothing };
+            frame::unmask(payload, mask);
+            *at = end;
+            self.frames += 1;
+            match (header.opcode(), header.is_final()) {
+                (opcode::PING, _) => pong(replies, payload),
+                (opcode::PONG, _) => {}
+                (opcode::CLOSE, _) => return close(replies, payload),
+                (opcode::CONTINUATION, last) => {
+                    let Some(message) = &mut self.message else { return Incoming::Invalid(Fault::Protocol) };
+                    message.payload.extend_from_slice(payload);
+                    if last && let Some(message) = self.message.take() {
+                        let Message { text, payload } = *message;
+                        if text && str::from_utf8(&payload).is_err() {
+                            return Incoming::Invalid(Fault::Utf8);
+                        }
+                        return Incoming::Gathered { payload, text };
+                    }
+                }
+                (kind, true) => {
+                    let text = kind == opcode::TEXT;
+                    if text && str::from_utf8(payload).is_err() {
+                        return Incoming::Invalid(Fault::Utf8);
+                    }
+                    return Incoming::Message { payload: start..end, text };
+                }
+                (kind, false) => {
+                    let message = Message { text: kind == opcode::TEXT, payload: payload.to_vec() };
+                    self.message = Some(Box::new(message));
+                }
+            }
         }
     }
-}
 
-/// What tungstenite takes for the socket.
-struct Pipe<'a, 'b> {
-    input: &'a mut &'b [u8],
-    replies: &'a mut Vec<u8>,
-}
-
-impl Read for Pipe<'_, '_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.input.is_empty() {
-            return Err(ErrorKind::WouldBlock.into());
+    /// Sections 5.1 to 5.5: whether this frame may come now. Judged by its header alone, before its payload is there.
+    fn judge(&self, rules: &Rules, header: &Header) -> Result<[u8; 4], Fault> {
+        let mask = header.mask.ok_or(Fault::Protocol)?;
+        if header.has_reserved_bits() || header.payload >> 63 != 0 {
+            return Err(Fault::Protocol);
         }
-        self.input.read(buf)
+        if header.is_control() {
+            let known = matches!(header.opcode(), opcode::CLOSE | opcode::PING | opcode::PONG);
+            let sound = known && header.is_final() && header.payload <= SHORT_MAX as u64;
+            return if sound { Ok(mask) } else { Err(Fault::Protocol) };
+        }
+        match (header.opcode(), &self.message) {
+            (opcode::CONTINUATION, Some(_)) | (opcode::BINARY, None) => {}
+            (opcode::TEXT, None) if rules.text => {}
+            (opcode::TEXT, None) => return Err(Fault::Text),
+            _ => return Err(Fault::Protocol),
+        }
+        let before = self.message.as_ref().map_or(0, |message| message.payload.len());
+        if header.payload > (rules.message_max - before) as u64 {
+            return Err(Fault::TooLarge);
+        }
+        Ok(mask)
     }
 }
 
-impl Write for Pipe<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.replies.extend_from_slice(bytes);
-        Ok(bytes.len())
+/// Section 5.5.3.
+fn pong(replies: &mut Vec<u8>, payload: &[u8]) {
+    if replies.len() + 2 + payload.len() > REPLIES_MAX {
+        replies.clear();
     }
+    push_control(replies, opcode::PONG, payload);
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// Sections 5.5.1 and 7.4: the reply says the same code, unless no peer may send that.
+fn close(replies: &mut Vec<u8>, payload: &[u8]) -> Incoming {
+    match *payload {
+        [] => push_control(replies, opcode::CLOSE, &[]),
+        [a, b, ref reason @ ..] if is_sendable(u16::from_be_bytes([a, b])) => {
+            if str::from_utf8(reason).is_err() {
+                return Incoming::Invalid(Fault::Utf8);
+            }
+            push_control(replies, opcode::CLOSE, &[a, b]);
+        }
+        _ => return Incoming::Invalid(Fault::Protocol),
     }
+    Incoming::Closed
+}
+
+/// Section 7.4 and the registry it makes: the codes that may stand in a close frame.
+const fn is_sendable(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+fn push_control(replies: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
+    let mut header = [0; 2];
+    frame::write_header(&mut header, opcode, payload.len());
+    replies.extend_from_slice(&header);
+    replies.extend_from_slice(payload);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![first];
-        match u8::try_from(payload.len()) {
-            Ok(short) if short < 126 => frame.push(0x80 | short),
-            _ => {
-                frame.push(0x80 | 127);
-                frame.extend((payload.len() as u64).to_be_bytes());
-            }
-        }
-        let mask = [9, 8, 7, 6];
-        frame.extend(mask);
-        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-        frame
-    }
-
-    /// Everything that comes out of `bytes`, fed in portions, as (what, length or code), and the replies.
-    fn decode(bytes: &[u8], portion: usize) -> (Vec<(&'static str, usize)>, Vec<u8>) {
-        let (mut inbound, mut out, mut replies) = (Inbound::new(), Vec::new(), Vec::new());
-        for mut input in bytes.chunks(portion) {
-            loop {
-                match inbound.next(&mut input, &mut replies) {
-                    Incoming::Frame(frame) => out.push(("frame", frame.len())),
-                    Incoming::Nothing => break,
-                    Incoming::Closed => {
-                        out.push(("closed", 0));
-                        return (out, replies);
-                    }
-                    Incoming::Invalid(code) => {
-                        out.push(("invalid", usize::from(code.to_wire())));
-                        return (out, replies);
-                    }
-                }
-            }
-        }
-        (out, replies)
-    }
-
-    #[test]
-    fn portions_do_not_matter() {
-        let mut bytes = Vec::new();
-        for len in [1, 0, 125, 126, 5000, FRAME_MAX, 7] {
-            bytes.extend(masked(0x82, &vec![1; len]));
-        }
-        bytes.extend(masked(0x89, b"ping"));
-        bytes.extend(masked(0x02, b"frag"));
-        bytes.extend(masked(0x80, b"ment"));
-        bytes.extend(masked(0x88, &1000u16.to_be_bytes()));
-        let lens = [1, 0, 125, 126, 5000, FRAME_MAX, 7, 8];
-        let mut expected: Vec<_> = lens.iter().map(|&len| ("frame", len)).collect();
-        expected.push(("closed", 0));
-        for portion in [1, 3, 4096, 1 << 20] {
-            let (out, replies) = decode(&bytes, portion);
-            assert_eq!(out, expected, "portion {portion}");
-            assert_eq!(replies, b"\x8a\x04ping\x88\x02\x03\xe8", "portion {portion}");
-        }
-    }
-
-    #[test]
-    fn what_no_client_sends_has_its_code() {
-        let too_long = masked(0x82, &vec![0; FRAME_MAX + 1]);
-        let mut fragments = masked(0x02, &vec![0; FRAME_MAX]);
-        fragments.extend(masked(0x80, &[0]));
-        for (bytes, code) in [
-            (too_long, CloseCode::TooLarge),
-            (fragments, CloseCode::TooLarge),
-            (masked(0x81, b"text"), CloseCode::NotBinary),
-            (masked(0x81, &[0xff]), CloseCode::NotBinary),
-            (masked(0x83, b"reserved opcode"), CloseCode::Malformed),
-            (masked(0xc2, b"reserved bit"), CloseCode::Malformed),
-            (masked(0x80, b"continues nothing"), CloseCode::Malformed),
-            (b"\x82\x01unmasked".to_vec(), CloseCode::Malformed),
-        ] {
-            assert_eq!(decode(&bytes, 1 << 20).0, [("invalid", usize::from(code.to_wire()))]);
-        }
-    }
-
-    #[test]
-    fn an_illegal_close_code_is_not_sent_back() {
-        let (out, replies) = decode(&masked(0x88, &1005u16.to_be_bytes()), 100);
-        assert_eq!((out, &replies[2..4]), (vec![("closed", 0)], &1002u16.to_be_bytes()[..]));
-    }
-}
+mod tests;

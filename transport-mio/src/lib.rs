@@ -12,25 +12,32 @@
 //!
 //! * Frames are WebSocket messages under the subprotocol `phantom.1`. What is no such handshake gets an HTTP answer and is closed.
 //! * What waits for a receiver is bounded. When it is full, its senders are not read until it has room; nobody else notices.
+//! * Turns go round the addresses, and all memory is counted against one budget; the greediest suffer first.
 //! * Control frames overtake data. A frame that has begun to leave is finished first.
 //! * Everything that is waited for has a deadline ([`ServerLimits`], [`RelayLimits`]).
 //!
 //! The library prints nothing. It logs through the `log` crate: no ID, address or key above the level `debug`.
 //!
-//! Where things are: the loop in `server`, what follows from what in `switchboard`, one socket in `conn`, what waits to be written in
-//! `outbox`, decoding in `inbound`, HTTP in `handshake`.
+//! Where things are: the loop in `server`, what follows from what in `switchboard`, the hot path in `switchboard/forward`, one socket in
+//! `conn`, what waits to be written in `outbox`, decoding in `inbound`, HTTP in `handshake`, who shares what in `addresses` and `budget`.
 #![forbid(unsafe_code)]
 
+mod addresses;
+mod budget;
 mod clock;
 mod config;
+#[doc(hidden)]
+pub mod conformance;
 mod conn;
 mod entropy;
 mod error;
+mod frame;
 mod handle;
 mod handshake;
 mod inbound;
 mod limit;
 mod outbox;
+mod pace;
 mod secret;
 mod server;
 mod socket;

@@ -187,12 +187,12 @@ impl RelayServer {
         for listener in self.listeners.iter_mut().filter(|listener| listener.ready) {
             for _ in 0..self.limits.accept_batch {
                 match listener.socket.accept() {
-                    Ok((socket, _)) => {
+                    Ok((socket, address)) => {
                         if let Err(error) = socket.set_nodelay(true) {
                             log::debug!("a connection was gone as soon as it came: {error}");
                             continue;
                         }
-                        let key = self.board.admit(now, Socket::Tcp(socket));
+                        let key = self.board.admit(now, Socket::Tcp(socket), Some(address.ip()));
                         let interest = Interest::READABLE | Interest::WRITABLE;
                         let registry = self.poll.registry();
                         let registered =

@@ -25,6 +25,13 @@ impl Socket {
         }
     }
 
+    /// Bytes of memory that it holds itself.
+    pub(crate) const fn memory(&self) -> usize {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => 0,
+        }
+    }
+
     /// To be polled under this token.
     pub(crate) fn register(
         &mut self,

@@ -28,6 +28,16 @@ pub struct ServerStats {
     pub outbox_bytes: usize,
     /// The most bytes of data that ever waited for one receiver.
     pub outbox_bytes_peak: usize,
+    /// Connections given up because too much memory was held.
+    pub shed: u64,
+    /// Bytes of memory held, of the budget.
+    pub memory_used: usize,
+    /// The budget.
+    pub memory_limit: usize,
+    /// Addresses that have connections.
+    pub addresses: usize,
+    /// How often a client was ahead of its pace.
+    pub rested: u64,
     /// How often the system had no room for a new connection.
     pub accept_failures: u64,
 }

@@ -3,25 +3,36 @@
 //! The rule: a socket gets a *turn*, in which it is read once, everything it brought is handled, and everybody for whom something came
 //! of it is written to once. A turn is bounded by the read buffer. A full receiver costs its senders their turns and nobody else anything.
 
+mod forward;
 mod pressure;
 
-use std::collections::VecDeque;
 use std::mem;
+use std::net::IpAddr;
 
 use mio::event::Event;
 use phantom_core::id::ConnId;
 use phantom_core::relay::{Handled, Input, Output, Place, Relay};
 use phantom_core::time::Instant;
-use phantom_core::wire::CloseCode;
+use phantom_core::wire::{CloseCode, FRAME_MAX};
 
+use self::forward::Run;
+use crate::addresses::{Addresses, Home};
+use crate::budget::Budget;
 use crate::config::ServerLimits;
 use crate::conn::{Conn, Phase, Received};
+use crate::frame::opcode;
 use crate::handshake::{HandshakeFailure, Progress};
-use crate::inbound::{Inbound, Incoming};
+use crate::inbound::{Fault, Inbound, Incoming, Rules};
+use crate::pace::Rate;
 use crate::socket::Socket;
 use crate::stats::ServerStats;
 use crate::timers::{Timers, Wait};
 use crate::token::{Key, Links, Slots};
+
+/// Once so many bytes have been read, it is time to look for new events.
+const ROUND_WORK: usize = 512 * 1024;
+/// A turn costs as much as reading so many bytes, even if it brings none.
+const TURN_WORK: usize = 4 * 1024;
 
 pub(crate) struct Switchboard {
     relay: Relay,
@@ -29,15 +40,17 @@ pub(crate) struct Switchboard {
     conns: Slots<Conn>,
     links: Links,
     timers: Timers,
-    /// Who gets a turn, in order.
-    ready: VecDeque<Key>,
+    addresses: Addresses,
+    budget: Budget,
+    rules: Rules,
+    bytes_rate: Rate,
+    messages_rate: Rate,
     /// Who has something to write.
     dirty: Vec<Key>,
     stats: ServerStats,
     /// What a turn reads into.
     input: Box<[u8]>,
-    /// The frame at hand: the machine rewrites its header here.
-    frame: Vec<u8>,
+    run: Run,
     /// What the WebSocket layer answers by itself.
     replies: Vec<u8>,
 }
@@ -47,22 +60,29 @@ impl Switchboard {
         Self {
             relay,
             input: vec![0; limits.read_bytes_per_turn].into_boxed_slice(),
+            budget: Budget::new(limits.memory),
+            bytes_rate: Rate::per_second(limits.client_bytes_per_second),
+            messages_rate: Rate::per_second(limits.client_messages_per_second),
             limits,
             conns: Slots::new(),
             links: Links::default(),
             timers: Timers::default(),
-            ready: VecDeque::new(),
+            addresses: Addresses::default(),
+            rules: Rules { message_max: FRAME_MAX, text: false },
             dirty: Vec::new(),
             stats: ServerStats::default(),
-            frame: Vec::new(),
+            run: Run::default(),
             replies: Vec::new(),
         }
     }
 
     /// A socket has been accepted; it waits for its first event.
-    pub(crate) fn admit(&mut self, now: Instant, socket: Socket) -> Key {
+    pub(crate) fn admit(&mut self, now: Instant, socket: Socket, address: Option<IpAddr>) -> Key {
         self.stats.accepted += 1;
-        let key = self.conns.insert(Conn::new(socket, now));
+        let home = Home::from(address);
+        self.addresses.enter(home);
+        let key = self.conns.insert(Conn::new(socket, home, now));
+        self.account(key);
         self.set_timer(key, Some((Wait::Handshake, now + self.limits.handshake_timeout)));
         if self.timers.count(Wait::Handshake) > self.limits.handshakes_max
             && let Some((_, oldest)) = self.timers.first(Wait::Handshake)
@@ -92,22 +112,27 @@ impl Switchboard {
         if !conn.outbox.is_empty() {
             mark(&mut self.dirty, key, conn);
         }
-        queue(&mut self.ready, key, conn);
+        queue(&mut self.addresses, key, conn);
     }
 
-    /// Gives a turn to everybody who waits for one now.
+    /// Gives turns: one to each address that waits for one, and more, round the addresses, until enough has been read to look for
+    /// new events again.
     pub(crate) fn turns(&mut self, now: Instant) {
         self.settle(now);
-        for _ in 0..self.ready.len() {
-            let Some(key) = self.ready.pop_front() else { break };
-            self.turn(now, key);
+        let (mut first, mut work) = (self.addresses.waiting(), 0);
+        while first > 0 || work < ROUND_WORK {
+            let Some(key) = self.addresses.next() else { break };
+            work += TURN_WORK + self.turn(now, key);
+            first = first.saturating_sub(1);
             self.settle(now);
         }
+        self.budget.set_machine(self.relay.connections() * 512);
+        self.shed(now);
     }
 
     /// Whether somebody still waits for a turn.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.ready.is_empty()
+        self.addresses.waiting() > 0
     }
 
     /// Handles every deadline that has passed.
@@ -116,6 +141,7 @@ impl Switchboard {
             match wait {
                 Wait::Handshake => self.fail_handshake(now, key, HandshakeFailure::Timeout),
                 Wait::Stall => self.check_stall(now, key),
+                Wait::Rest => self.end_rest(key),
                 Wait::Linger => self.remove(now, key),
             }
         }
@@ -163,40 +189,56 @@ impl Switchboard {
             relay: self.relay.stats().clone(),
             sockets: self.conns.len(),
             outbox_bytes: self.conns.values().map(|c| c.outbox.data_bytes() + c.outbox.control_bytes()).sum(),
+            memory_used: self.budget.used(),
+            memory_limit: self.budget.limit(),
+            addresses: self.addresses.len(),
             ..self.stats.clone()
         }
     }
 
-    /// One turn: what was left over when its sender was held up, or one read.
-    fn turn(&mut self, now: Instant, key: Key) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
+    /// One turn: what was kept when its sender was held up, or one read. Says how many bytes that were.
+    fn turn(&mut self, now: Instant, key: Key) -> usize {
+        let Some(conn) = self.conns.get_mut(key) else { return 0 };
         conn.queued = false;
         if !conn.wants_turn() {
-            return;
+            return 0;
         }
-        if let Some(backlog) = conn.take_backlog() {
-            self.take(now, key, &backlog);
+        let mut work = 0;
+        if let Some(mut kept) = conn.inbound().and_then(Inbound::take_undecoded) {
+            self.decode(now, key, &mut kept);
         } else {
-            let mut buf = mem::take(&mut self.input);
-            match conn.receive(&mut buf) {
+            let mut input = mem::take(&mut self.input);
+            match conn.receive(&mut input) {
                 Received::Nothing => {}
-                Received::Bytes(n) => self.take(now, key, &buf[..n]),
                 Received::End => self.lose(now, key),
+                Received::Bytes(filled) => {
+                    work = filled.read;
+                    if filled.frame
+                        && let Some(mut frame) = conn.inbound().map(Inbound::take_frame)
+                    {
+                        self.decode(now, key, &mut frame);
+                    }
+                    self.take(now, key, &mut input[..filled.input]);
+                }
             }
-            self.input = buf;
+            self.input = input;
         }
+        self.set_pace(now, key, work);
+        self.account(key);
         if let Some(conn) = self.conns.get_mut(key)
             && conn.wants_turn()
         {
-            queue(&mut self.ready, key, conn);
+            queue(&mut self.addresses, key, conn);
         }
+        work
     }
 
     /// Bytes have come.
-    fn take(&mut self, now: Instant, key: Key, mut input: &[u8]) {
+    fn take(&mut self, now: Instant, key: Key, input: &mut [u8]) {
         let Some(conn) = self.conns.get_mut(key) else { return };
+        let mut rest = &*input;
         if let Phase::Handshaking(handshake) = &mut conn.phase {
-            match handshake.feed(&mut input) {
+            match handshake.feed(&mut rest) {
                 Progress::Waiting => return,
                 Progress::Upgraded(answer) => self.open(now, key, &answer),
                 Progress::Refused(failure, answer) => {
@@ -206,7 +248,27 @@ impl Switchboard {
                 }
             }
         }
-        self.decode(now, key, input);
+        let taken = input.len() - rest.len();
+        self.decode(now, key, &mut input[taken..]);
+    }
+
+    /// Lets a client that is ahead of its pace rest.
+    fn set_pace(&mut self, now: Instant, key: Key, read: usize) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let Some(inbound) = conn.inbound() else { return };
+        let frames = mem::take(&mut inbound.frames);
+        let rest = conn.pace.spend(now, (read as u64, self.bytes_rate), (frames, self.messages_rate));
+        if let Some(until) = rest {
+            self.stats.rested += 1;
+            self.timers.set(key, &mut conn.rest, Some((Wait::Rest, until)));
+        }
+    }
+
+    fn end_rest(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get_mut(key) {
+            self.timers.set(key, &mut conn.rest, None);
+            queue(&mut self.addresses, key, conn);
+        }
     }
 
     /// The WebSocket handshake is complete.
@@ -215,9 +277,10 @@ impl Switchboard {
         let Some(socket) = self.conns.get_mut(key) else { return };
         socket.outbox.push_raw(answer);
         mark(&mut self.dirty, key, socket);
-        match self.relay.open(now) {
+        let opened = if self.budget.refuses() { Err(CloseCode::RelayFull) } else { self.relay.open(now) };
+        match opened {
             Ok(conn) => {
-                socket.phase = Phase::Open { conn, inbound: Some(Box::new(Inbound::new())) };
+                socket.phase = Phase::Open { conn, inbound: Inbound::default() };
                 self.links.insert(conn, key);
                 self.apply_outputs(now);
             }
@@ -225,51 +288,77 @@ impl Switchboard {
         }
     }
 
-    /// Handles every frame in `input`, until its sender is held up or closed.
-    fn decode(&mut self, now: Instant, key: Key, mut input: &[u8]) {
-        let Some(Phase::Open { conn: from, inbound }) = self.conns.get_mut(key).map(|conn| &mut conn.phase)
-        else {
+    /// Handles every message in `input`, until its sender is held up or closed.
+    fn decode(&mut self, now: Instant, key: Key, input: &mut [u8]) {
+        if input.is_empty() {
             return;
-        };
-        let from = *from;
-        let Some(mut decoder) = inbound.take() else { return };
+        }
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let held = conn.held_by.is_some();
+        let Phase::Open { conn: from, inbound } = &mut conn.phase else { return };
+        if held {
+            // The frame before this has held it up.
+            return inbound.keep(input);
+        }
+        let (from, mut inbound, mut at) = (*from, mem::take(inbound), 0);
         loop {
-            let incoming = decoder.next(&mut input, &mut self.replies);
+            let incoming = inbound.next(&self.rules, input, &mut at, &mut self.replies);
             if !self.replies.is_empty() {
                 self.reply(now, key, from);
             }
-            match incoming {
+            let held = match incoming {
                 Incoming::Nothing => break,
-                Incoming::Frame(frame) => {
-                    self.frame.clear();
-                    self.frame.extend_from_slice(&frame);
-                    match self.relay.handle(now, Input::Frame { from, frame: &mut self.frame }) {
+                Incoming::Message { payload, .. } => {
+                    let frame = &mut input[payload.clone()];
+                    match self.relay.handle(now, Input::Frame { from, frame }) {
                         Handled::Forward(to) => {
-                            if self.forward(now, key, from, to) {
-                                decoder.backlog = Some(input.to_vec());
-                                break;
+                            if !self.forward(now, (from, key), to, input, payload) {
+                                continue;
                             }
-                            continue;
+                            true
                         }
-                        Handled::Done => {}
+                        Handled::Done => false,
                     }
                 }
-                Incoming::Invalid(code) => {
-                    let _done = self.relay.handle(now, Input::Invalid { from, code });
+                Incoming::Gathered { mut payload, .. } => {
+                    match self.relay.handle(now, Input::Frame { from, frame: &mut payload }) {
+                        Handled::Forward(to) => {
+                            self.finish_run(now, input);
+                            self.forward_gathered(now, (from, key), to, &payload)
+                        }
+                        Handled::Done => false,
+                    }
+                }
+                Incoming::Invalid(fault) => {
+                    let _done = self.relay.handle(now, Input::Invalid { from, code: close_code(fault) });
+                    false
                 }
                 Incoming::Closed => {
+                    self.finish_run(now, input);
                     self.stats.closed_by_client += 1;
                     let _done = self.relay.handle(now, Input::Closed { conn: from });
                     self.close(now, key, Ending::Theirs);
+                    false
                 }
-            }
+            };
+            // What the machine wants done comes after what was forwarded before.
+            self.finish_run(now, input);
             self.apply_outputs(now);
             if self.links.key(from).is_none() {
                 return;
             }
+            if held {
+                inbound.keep(&input[at..]);
+                break;
+            }
         }
-        if let Some(Phase::Open { inbound, .. }) = self.conns.get_mut(key).map(|conn| &mut conn.phase) {
-            *inbound = Some(decoder);
+        self.finish_run(now, input);
+        if at < input.len() && !inbound.has_undecoded() {
+            inbound.carry(&input[at..]);
+        }
+        if let Some(Phase::Open { inbound: place, .. }) = self.conns.get_mut(key).map(|conn| &mut conn.phase)
+        {
+            *place = inbound;
         }
     }
 
@@ -295,7 +384,7 @@ impl Switchboard {
                     let Some(conn) = self.conns.get_mut(key) else { continue };
                     match place {
                         Place::Ahead => conn.outbox.push_control(&frame),
-                        Place::Behind => conn.outbox.push_data(&frame),
+                        Place::Behind => conn.outbox.push_data(opcode::BINARY, &frame),
                     }
                     mark(&mut self.dirty, key, conn);
                     if conn.outbox.control_bytes() > self.limits.control_bytes_max {
@@ -314,6 +403,19 @@ impl Switchboard {
                     }
                 }
             }
+        }
+    }
+
+    /// Gives up a connection for the sake of all others.
+    fn give_up(&mut self, now: Instant, key: Key) {
+        match self.conns.get_mut(key).map(|conn| &conn.phase) {
+            Some(&Phase::Open { conn: from, .. }) => {
+                let _done = self.relay.handle(now, Input::Invalid { from, code: CloseCode::Throttled });
+                self.apply_outputs(now);
+                self.settle(now);
+            }
+            Some(Phase::Handshaking(_)) => self.fail_handshake(now, key, HandshakeFailure::Crowded),
+            Some(Phase::Closing { .. }) | None => self.remove(now, key),
         }
     }
 
@@ -342,7 +444,7 @@ impl Switchboard {
         self.detach(now, key);
         let Some(conn) = self.conns.get_mut(key) else { return };
         match ending {
-            Ending::Ours(code) => conn.outbox.push_close(code),
+            Ending::Ours(code) => conn.outbox.push_close(code.to_wire(), &code.to_string()),
             Ending::Theirs | Ending::Said => conn.outbox.drop_data(),
         }
         conn.phase = Phase::Closing { theirs: matches!(ending, Ending::Theirs), shut: false };
@@ -354,7 +456,12 @@ impl Switchboard {
     fn remove(&mut self, now: Instant, key: Key) {
         self.detach(now, key);
         self.set_timer(key, None);
-        self.conns.remove(key);
+        if let Some(mut conn) = self.conns.remove(key) {
+            self.timers.set(key, &mut conn.rest, None);
+            self.addresses.charge(conn.home, conn.charged, 0);
+            self.budget.charge(conn.charged, 0);
+            self.addresses.leave(conn.home);
+        }
     }
 
     /// Cuts every tie to the machine and to other sockets.
@@ -390,8 +497,17 @@ fn mark(dirty: &mut Vec<Key>, key: Key, conn: &mut Conn) {
     }
 }
 
-fn queue(ready: &mut VecDeque<Key>, key: Key, conn: &mut Conn) {
+fn queue(addresses: &mut Addresses, key: Key, conn: &mut Conn) {
     if !mem::replace(&mut conn.queued, true) {
-        ready.push_back(key);
+        addresses.queue(conn.home, key);
+    }
+}
+
+/// What a client is told that sent what it must not.
+const fn close_code(fault: Fault) -> CloseCode {
+    match fault {
+        Fault::Protocol => CloseCode::Malformed,
+        Fault::Text | Fault::Utf8 => CloseCode::NotBinary,
+        Fault::TooLarge => CloseCode::TooLarge,
     }
 }

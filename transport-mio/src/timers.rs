@@ -13,12 +13,14 @@ pub(crate) enum Wait {
     Handshake,
     /// What waits to be sent must make progress.
     Stall,
+    /// It may be read again.
+    Rest,
     /// The peer may still take the close frame and close its side.
     Linger,
 }
 
 impl Wait {
-    const ALL: [Self; 3] = [Self::Handshake, Self::Stall, Self::Linger];
+    const ALL: [Self; 4] = [Self::Handshake, Self::Stall, Self::Rest, Self::Linger];
 }
 
 /// A deadline, as the socket it belongs to keeps it.

@@ -94,6 +94,10 @@ impl<T> Slots<T> {
         self.places.iter().filter_map(|place| place.value.as_ref())
     }
 
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.places.iter().filter_map(|place| Some((place.key, place.value.as_ref()?)))
+    }
+
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
         self.places.iter().filter(|place| place.value.is_some()).map(|place| place.key)
     }

@@ -1,41 +1,23 @@
-//! Full receivers: who is held up, for how long, and who is freed.
+//! Full receivers and a full budget: who is held up, for how long, who is freed, and who is given up.
 //!
 //! A receiver whose outbox is full holds whoever sends to it: that sender is not read until the outbox is low again, or the machine has
 //! ended the channel. A receiver that takes nothing for too long is closed.
 
 use std::mem;
 
-use phantom_core::id::ConnId;
 use phantom_core::relay::Input;
 use phantom_core::time::Instant;
 use phantom_core::wire::CloseCode;
 
-use super::{Switchboard, mark, queue};
+use super::{Switchboard, queue};
 use crate::conn::{Phase, Sent};
 use crate::timers::Wait;
 use crate::token::Key;
 
-impl Switchboard {
-    /// Hands the frame at hand to its receiver; says whether that was more than it takes, so that its sender is held up.
-    pub(super) fn forward(&mut self, now: Instant, key: Key, from: ConnId, to: ConnId) -> bool {
-        let Some(to_key) = self.links.key(to) else { return false };
-        let Some(receiver) = self.conns.get_mut(to_key) else { return false };
-        receiver.outbox.push_data(&self.frame);
-        mark(&mut self.dirty, to_key, receiver);
-        let waiting = receiver.outbox.data_bytes();
-        self.stats.outbox_bytes_peak = self.stats.outbox_bytes_peak.max(waiting);
-        if waiting <= self.limits.outbox_bytes_max {
-            return false;
-        }
-        receiver.holds.push(key);
-        if let Some(sender) = self.conns.get_mut(key) {
-            sender.held_by = Some(to_key);
-        }
-        self.stats.held_up += 1;
-        let _done = self.relay.handle(now, Input::Blocked { from, to });
-        true
-    }
+/// Connections given up before the next search for the greediest address, which looks at every connection.
+const SHED_AT_ONCE: usize = 16;
 
+impl Switchboard {
     /// Writes to everybody for whom something waits.
     pub(super) fn settle(&mut self, now: Instant) {
         while let Some(key) = self.dirty.pop() {
@@ -63,11 +45,40 @@ impl Switchboard {
                     }
                 }
             }
+            self.account(key);
             if let Some(conn) = self.conns.get_mut(key)
-                && conn.outbox.data_bytes() <= self.limits.outbox_bytes_low
                 && !conn.holds.is_empty()
             {
-                self.release_senders(now, key);
+                let share = self.budget.outbox_max(self.addresses.memory(conn.home));
+                if conn.outbox.data_bytes() <= self.limits.outbox_bytes_low.min(share / 4 * 3) {
+                    self.release_senders(now, key);
+                }
+            }
+        }
+    }
+
+    /// Charges a connection with what it holds now.
+    pub(super) fn account(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get_mut(key) {
+            let (before, after) = (conn.charged, conn.memory());
+            conn.charged = after;
+            self.addresses.charge(conn.home, before, after);
+            self.budget.charge(before, after);
+        }
+    }
+
+    /// Gives up the largest connections of the address for which most is held, as long as too much is held in all.
+    pub(super) fn shed(&mut self, now: Instant) {
+        while self.budget.sheds() {
+            let Some(home) = self.addresses.greediest() else { return };
+            let theirs = self.conns.entries().filter(|(_, conn)| conn.home == home);
+            let mut theirs: Vec<_> = theirs.map(|(key, conn)| (conn.charged, key)).collect();
+            theirs.sort_unstable();
+            for (_, key) in theirs.into_iter().rev().take(SHED_AT_ONCE) {
+                if self.budget.sheds() {
+                    self.stats.shed += 1;
+                    self.give_up(now, key);
+                }
             }
         }
     }
@@ -91,7 +102,7 @@ impl Switchboard {
                 && sender.held_by == Some(receiver)
             {
                 sender.held_by = None;
-                queue(&mut self.ready, key, sender);
+                queue(&mut self.addresses, key, sender);
                 if let Phase::Open { conn: from, .. } = sender.phase {
                     let _done = self.relay.handle(now, Input::Unblocked { from });
                 }
@@ -102,7 +113,7 @@ impl Switchboard {
     /// Reads again from this sender.
     pub(super) fn release(&mut self, key: Key) {
         let Some(sender) = self.conns.get_mut(key) else { return };
-        queue(&mut self.ready, key, sender);
+        queue(&mut self.addresses, key, sender);
         if let Some(receiver) = sender.held_by.take()
             && let Some(receiver) = self.conns.get_mut(receiver)
         {
