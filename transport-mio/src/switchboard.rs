@@ -10,7 +10,7 @@ use std::mem;
 
 use mio::event::Event;
 use phantom_core::id::ConnId;
-use phantom_core::relay::{Handled, Input, Output, Place, Relay};
+use phantom_core::relay::{Handled, Input, Output, Place, Relay, Source};
 use phantom_core::time::Instant;
 use phantom_core::wire::CloseCode;
 
@@ -215,7 +215,7 @@ impl Switchboard {
         let Some(socket) = self.conns.get_mut(key) else { return };
         socket.outbox.push_raw(answer);
         mark(&mut self.dirty, key, socket);
-        match self.relay.open(now) {
+        match self.relay.open(now, Source::Unknown) {
             Ok(conn) => {
                 socket.phase = Phase::Open { conn, inbound: Some(Box::new(Inbound::new())) };
                 self.links.insert(conn, key);
