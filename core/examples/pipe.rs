@@ -2,7 +2,7 @@
 use bytes::{Buf, BufMut, BytesMut};
 use phantom_core::client::{Client, ClientConfig, Event as E, Input, Output};
 use phantom_core::relay::{Handled, Input as Came, Output as Do, Relay, RelayConfig, RelaySecret};
-use phantom_core::{crypto::EncryptionKey, time::Instant};
+use phantom_core::{crypto::EncryptionKey, relay::Source::Unknown, time::Instant};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let put = |pipe: &mut BytesMut, frame: &[u8]| pipe.put((frame.len() as u32).to_be_bytes().chain(frame));
     let take = |pipe: &mut BytesMut| pipe.try_get_u32().ok().map(|len| pipe.split_to(len as usize));
@@ -10,8 +10,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (clock, key) = (std::time::Instant::now(), Some(EncryptionKey::parse("ABCDE12345")?));
     let now = || Instant::from_micros(clock.elapsed().as_micros() as u64);
     let mut relay = Relay::new(RelayConfig::new(RelaySecret::new(0, rand::random()), 0), rand::random());
-    let new = |key| Client::new(ClientConfig { key, ..ClientConfig::default() }, rand::random());
-    let (mut clients, conns) = ([new(key.clone()), new(key)], [relay.open(now())?, relay.open(now())?]);
+    let new = || Client::new(ClientConfig { key: key.clone(), ..ClientConfig::default() }, rand::random());
+    let (mut clients, conns) = ([new(), new()], [relay.open(now(), Unknown)?, relay.open(now(), Unknown)?]);
     for i in [0, 1].into_iter().cycle() {
         clients[i].handle(now(), Input::Timeout);
         while let Some(output) = clients[i].poll_output() {

@@ -7,7 +7,7 @@ mod model;
 use std::collections::BTreeMap;
 
 use phantom_core::id::{ConnId, PeerId};
-use phantom_core::relay::{Handled, Input, Relay, RelayConfig, RelaySecret};
+use phantom_core::relay::{Handled, Input, Relay, RelayConfig, RelaySecret, Source};
 use phantom_core::time::{Duration, Instant};
 use phantom_core::wire::{
     CHANNELS_MAX, ClientFrame, CloseCode, FORWARD_HEADER, FRAME_MAX, ForwardHeader, VERSION, Welcome,
@@ -160,7 +160,7 @@ impl World {
             return;
         }
         let full = self.model.connections() >= CONNECTIONS_MAX;
-        match self.relay.open(self.now) {
+        match self.relay.open(self.now, Source::Unknown) {
             Ok(conn) => {
                 assert!(!full && !self.ends.contains(&conn), "a name is never given out again");
                 self.ends.push(conn);

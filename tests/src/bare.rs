@@ -1,7 +1,7 @@
 //! A relay alone, spoken to frame by frame: for what no honest client sends.
 
 use phantom_core::id::{ConnId, PeerId};
-use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret};
+use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret, Source};
 use phantom_core::time::Instant;
 use phantom_core::wire::{ClientFrame, RelayFrame, VERSION};
 
@@ -29,7 +29,7 @@ impl Bare {
 
     /// A connection with an ID and room for four channels.
     pub fn register(&mut self) -> (ConnId, PeerId) {
-        let conn = self.relay.open(self.now).expect("there is room");
+        let conn = self.relay.open(self.now, Source::Unknown).expect("there is room");
         self.say(conn, ClientFrame::Register { version: VERSION, channels: 4 });
         let id = self.outputs().into_iter().find_map(|(to, frame)| match frame {
             Some(RelayFrame::Welcome(welcome)) if to == conn => Some(welcome.id),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use phantom_core::client::{Client, End, Event, Output};
 use phantom_core::id::{ChannelId, PeerId, RequestId};
+use phantom_core::relay::Source;
 use phantom_core::time::Instant;
 
 use crate::link::{Conditions, Link};
@@ -24,13 +25,15 @@ pub struct Node {
     pub reads: bool,
     /// Whether the transport can be had.
     pub reachable: bool,
+    /// Where the relay takes it to come from.
+    pub source: Source,
     pub(crate) link: Link,
     /// The channels that may have something to take.
     readable: Vec<ChannelId>,
 }
 
 impl Node {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client, source: Source) -> Self {
         Self {
             client,
             conditions: Conditions::default(),
@@ -38,6 +41,7 @@ impl Node {
             received: BTreeMap::new(),
             reads: true,
             reachable: true,
+            source,
             link: Link::Down,
             readable: Vec::new(),
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::BytesMut;
 use phantom_core::client::{self, Client, ClientConfig};
 use phantom_core::id::{ChannelId, ConnId, PeerId};
-use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret};
+use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret, Source};
 use phantom_core::rng::Rng;
 use phantom_core::time::{Duration, Instant};
 use phantom_core::wire::CloseCode;
@@ -67,10 +67,14 @@ impl World {
         }
     }
 
-    /// Adds a client; its index is the number of clients before.
+    /// Adds a client; its index is the number of clients before. It has an address of its own; for another one set its
+    /// [`source`](Node::source) before it dials.
     pub fn add(&mut self, config: ClientConfig) -> usize {
-        self.nodes.push(Node::new(Client::new(config, self.rng.bytes())));
-        self.nodes.len() - 1
+        let index = self.nodes.len();
+        let [.., high, low] = index.to_be_bytes();
+        let source = Source::Address([10, 0, high, low].into());
+        self.nodes.push(Node::new(Client::new(config, self.rng.bytes()), source));
+        index
     }
 
     /// The world's own generator, for the choices of a test.
@@ -475,7 +479,7 @@ impl World {
             return false;
         }
         let opened = match &mut self.relay {
-            Some(relay) if self.nodes[index].reachable => relay.open(self.now).ok(),
+            Some(relay) if self.nodes[index].reachable => relay.open(self.now, self.nodes[index].source).ok(),
             _ => None,
         };
         let node = &mut self.nodes[index];

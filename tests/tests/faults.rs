@@ -7,7 +7,7 @@ use bytes::Bytes;
 use phantom_core::client::{Client, ClientConfig, ConnectError, End, Event, SendError, SetKeyError};
 use phantom_core::id::ChannelId;
 use phantom_core::packet::{self, DispatchError, Packet, Registry};
-use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret};
+use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret, Source};
 use phantom_core::time::{Duration, Instant};
 use phantom_core::wire::{
     Answer, ClientFrame, CloseCode, Ended, FORWARD_HEADER, FRAME_MAX, ForwardHeader, RelayFrame, VERSION,
@@ -405,8 +405,11 @@ fn sizes_are_limited() {
     let mut config = RelayConfig::new(RelaySecret::new(1, [3; 32]), 0);
     config.limits.connections_max = 2;
     let mut relay = Relay::new(config, [4; 32]);
-    assert!(relay.open(Instant::ZERO).is_ok() && relay.open(Instant::ZERO).is_ok());
-    assert_eq!(relay.open(Instant::ZERO), Err(CloseCode::RelayFull));
+    assert!(
+        relay.open(Instant::ZERO, Source::Unknown).is_ok()
+            && relay.open(Instant::ZERO, Source::Unknown).is_ok()
+    );
+    assert_eq!(relay.open(Instant::ZERO, Source::Unknown), Err(CloseCode::RelayFull));
     let mut bare = Bare::new();
     let (asker, _) = bare.register();
     for request in 1..=4 {
@@ -602,7 +605,7 @@ fn who_is_superseded_does_not_dial_again() {
     let welcome = welcome.unwrap();
     let now = world.now;
     let relay = world.relay.as_mut().unwrap();
-    let copy = relay.open(now).unwrap();
+    let copy = relay.open(now, Source::Unknown).unwrap();
     let hello = std::iter::from_fn(|| relay.poll_output()).find_map(|output| match output {
         relay::Output::Transmit { frame, .. } => match RelayFrame::decode(&frame) {
             Ok(RelayFrame::Hello { challenge, .. }) => Some(challenge),

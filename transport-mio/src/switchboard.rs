@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use mio::event::Event;
 use phantom_core::id::ConnId;
-use phantom_core::relay::{Handled, Input, Output, Place, Relay};
+use phantom_core::relay::{Handled, Input, Output, Place, Relay, Source};
 use phantom_core::time::Instant;
 use phantom_core::wire::{CloseCode, FRAME_MAX};
 
@@ -277,7 +277,7 @@ impl Switchboard {
         let Some(socket) = self.conns.get_mut(key) else { return };
         socket.outbox.push_raw(answer);
         mark(&mut self.dirty, key, socket);
-        let opened = if self.budget.refuses() { Err(CloseCode::RelayFull) } else { self.relay.open(now) };
+        let opened = if self.budget.refuses() { Err(CloseCode::RelayFull) } else { self.relay.open(now, source) };
         match opened {
             Ok(conn) => {
                 socket.phase = Phase::Open { conn, inbound: Inbound::default() };

@@ -10,6 +10,7 @@ mod ids;
 mod limits;
 mod pairing;
 mod rejoin;
+mod source;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 pub use limits::RelayLimits;
+pub use source::{Source, SourceGroup};
 pub use stats::RelayStats;
 pub use token::RelaySecret;
 pub(crate) use token::reclaim_mac;
@@ -201,16 +203,17 @@ impl Relay {
         }
     }
 
-    /// A transport link has been made. Its HELLO is the first output.
+    /// A transport link has been made, from `source`. Its HELLO is the first output.
     ///
     /// # Errors
     /// The code to close the link with, if the relay takes no more.
-    pub fn open(&mut self, now: Instant) -> Result<ConnId, CloseCode> {
+    pub fn open(&mut self, now: Instant, source: Source) -> Result<ConnId, CloseCode> {
         let now = self.advance(now);
         if self.conns.len() >= self.limits.connections_max {
             self.stats.count_close(CloseCode::RelayFull);
             return Err(CloseCode::RelayFull);
         }
+        let _ = source;
         let challenge = self.rng.bytes();
         let timer = now + self.limits.register_timeout;
         let conn = ConnId(self.conns.insert(Conn {

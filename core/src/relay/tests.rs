@@ -65,7 +65,7 @@ impl World {
     }
 
     fn try_open(&mut self) -> Result<ConnId, CloseCode> {
-        let opened = self.relay.open(self.now);
+        let opened = self.relay.open(self.now, Source::Unknown);
         self.settle();
         opened
     }

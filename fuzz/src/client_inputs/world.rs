@@ -154,7 +154,7 @@ impl World {
         if !matches!(self.sides[side].link, Link::Dialing) {
             return false;
         }
-        let Ok(conn) = self.relay.open(self.now) else { return false };
+        let Ok(conn) = self.relay.open(self.now, relay::Source::Unknown) else { return false };
         let up = Up { conn: Some(conn), to_relay: VecDeque::new(), to_client: VecDeque::new() };
         self.sides[side].link = Link::Up(up);
         self.input(side, Input::Connected);

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use phantom_core::client::{self, Client, ClientConfig};
 use phantom_core::id::PeerId;
-use phantom_core::relay::{self, Relay, RelayConfig, RelaySecret};
+use phantom_core::relay::{self, Relay, RelayConfig, RelaySecret, Source};
 use phantom_core::time::Instant;
 use phantom_core::wire::{
     Answer, ClientFrame, CloseCode, Ended, FORWARD_HEADER, ForwardHeader, OpenedBy, RelayFrame, Welcome,
@@ -191,7 +191,7 @@ fn refused(good: &[Vec<u8>], bad: &[&str], judge: fn(&[u8]) -> CloseCode) -> Vec
 /// What a relay does with a frame of a client. That of a client that is registered, but for the two frames that register one.
 fn at_relay(frame: &[u8]) -> CloseCode {
     let mut relay = Relay::new(RelayConfig::new(RelaySecret::new(0, [1; 32]), 0), [2; 32]);
-    let from = relay.open(Instant::ZERO).unwrap();
+    let from = relay.open(Instant::ZERO, Source::Unknown).unwrap();
     let register = ClientFrame::Register { version: 1, channels: 1 };
     let first = !matches!(frame.first(), Some(1 | 2));
     for frame in first.then(|| register.encode().to_vec()).into_iter().chain([frame.to_vec()]) {

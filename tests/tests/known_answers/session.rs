@@ -13,7 +13,7 @@ use phantom_core::client::{self, Client, ClientConfig, Event};
 use phantom_core::crypto::cpace::CpaceState;
 use phantom_core::crypto::{EncryptionKey, lv_cat};
 use phantom_core::id::{ChannelId, ConnId, PeerId};
-use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret};
+use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret, Source};
 use phantom_core::rng::Rng;
 use phantom_core::time::{Duration, Instant};
 use serde_json::{Value, json};
@@ -203,7 +203,7 @@ impl Play {
         while let Some(output) = self.clients[client].poll_output() {
             match output {
                 client::Output::Dial { .. } => {
-                    self.conns[client] = self.relay.open(self.now).ok();
+                    self.conns[client] = self.relay.open(self.now, Source::Unknown).ok();
                     self.clients[client].handle(self.now, client::Input::Connected);
                     self.drain_relay();
                 }

@@ -20,7 +20,7 @@ fn while_output_is_queued_the_deadline_is_now() {
     let mut relay = Relay::new(RelayConfig::new(secret(1), 0), SEED);
     let now = Instant::from_micros(77);
     assert_eq!(relay.poll_timeout(), None);
-    relay.open(now).unwrap();
+    relay.open(now, Source::Unknown).unwrap();
     assert_eq!(relay.poll_timeout().map(|deadline| deadline.at), Some(now));
     assert!(relay.poll_output().is_some());
     assert_eq!(relay.poll_timeout().map(|deadline| deadline.at), Some(now + Duration::from_secs(10)));
