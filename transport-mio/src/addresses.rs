@@ -1,30 +1,11 @@
 //! Who shares an address shares its turns and its memory: a client with many connections gets no more of the relay than one with one.
+//! What counts as one address is the relay machine's to say ([`SourceGroup`]).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
+
+use phantom_core::relay::SourceGroup;
 
 use crate::token::Key;
-
-/// What counts as one address: an IPv4 address, an IPv6 network of 64 bits, or everything of which no address is known.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Home {
-    V4([u8; 4]),
-    V6([u8; 8]),
-    Unknown,
-}
-
-impl From<Option<IpAddr>> for Home {
-    fn from(address: Option<IpAddr>) -> Self {
-        match address.map(|address| address.to_canonical()) {
-            Some(IpAddr::V4(address)) => Self::V4(address.octets()),
-            Some(IpAddr::V6(address)) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
-            None => Self::Unknown,
-        }
-    }
-}
 
 /// What the connections of one address have together.
 #[derive(Default)]
@@ -39,19 +20,19 @@ struct Entry {
 /// All addresses that have connections.
 #[derive(Default)]
 pub(crate) struct Addresses {
-    entries: BTreeMap<Home, Entry>,
+    entries: BTreeMap<SourceGroup, Entry>,
     /// Addresses with connections that wait for a turn, in the order of their turns.
-    order: VecDeque<Home>,
+    order: VecDeque<SourceGroup>,
 }
 
 impl Addresses {
     /// A connection has come.
-    pub(crate) fn enter(&mut self, home: Home) {
+    pub(crate) fn enter(&mut self, home: SourceGroup) {
         self.entries.entry(home).or_default().connections += 1;
     }
 
     /// A connection is gone; nothing is held for it any more.
-    pub(crate) fn leave(&mut self, home: Home) {
+    pub(crate) fn leave(&mut self, home: SourceGroup) {
         if let Some(entry) = self.entries.get_mut(&home) {
             entry.connections -= 1;
             if entry.connections == 0 {
@@ -61,19 +42,19 @@ impl Addresses {
     }
 
     /// What is held for one of its connections has changed.
-    pub(crate) fn charge(&mut self, home: Home, before: usize, after: usize) {
+    pub(crate) fn charge(&mut self, home: SourceGroup, before: usize, after: usize) {
         if let Some(entry) = self.entries.get_mut(&home) {
             entry.memory = entry.memory + after - before;
         }
     }
 
     /// Bytes held for all of its connections.
-    pub(crate) fn memory(&self, home: Home) -> usize {
+    pub(crate) fn memory(&self, home: SourceGroup) -> usize {
         self.entries.get(&home).map_or(0, |entry| entry.memory)
     }
 
     /// The address for which most is held.
-    pub(crate) fn greediest(&self) -> Option<Home> {
+    pub(crate) fn greediest(&self) -> Option<SourceGroup> {
         self.entries.iter().max_by_key(|(_, entry)| entry.memory).map(|(&home, _)| home)
     }
 
@@ -83,7 +64,7 @@ impl Addresses {
     }
 
     /// A connection waits for a turn.
-    pub(crate) fn queue(&mut self, home: Home, key: Key) {
+    pub(crate) fn queue(&mut self, home: SourceGroup, key: Key) {
         let Some(entry) = self.entries.get_mut(&home) else { return };
         if entry.ready.is_empty() {
             self.order.push_back(home);
@@ -116,19 +97,13 @@ impl Addresses {
 
 #[cfg(test)]
 mod tests {
+    use phantom_core::relay::Source;
+
     use super::*;
     use crate::token::Slots;
 
-    fn home(text: &str) -> Home {
-        Home::from(Some(text.parse().unwrap()))
-    }
-
-    #[test]
-    fn a_network_counts_as_one_address() {
-        assert_eq!(home("2001:db8::1"), home("2001:db8::ffff:0:0:1"));
-        assert_ne!(home("2001:db8::1"), home("2001:db8:0:1::1"));
-        assert_eq!(home("192.0.2.1"), home("::ffff:192.0.2.1"));
-        assert_ne!(home("192.0.2.1"), home("192.0.2.2"));
+    fn home(text: &str) -> SourceGroup {
+        Source::Address(text.parse().unwrap()).group()
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::net::Shutdown;
 use std::ops::Range;
 
 use phantom_core::id::ConnId;
+use phantom_core::relay::{Source, SourceGroup};
 use phantom_core::time::Instant;
 
-use crate::addresses::Home;
 use crate::handshake::Handshake;
 use crate::inbound::{Filled, Inbound};
 use crate::outbox::Outbox;
@@ -31,8 +31,8 @@ pub(crate) struct Conn {
     /// Set while it is not read because it is ahead of its pace.
     pub(crate) rest: Option<Timer>,
     pub(crate) pace: Pace,
-    /// Whose connection it is, as far as turns and memory go.
-    pub(crate) home: Home,
+    /// Where it comes from.
+    pub(crate) source: Source,
     /// Bytes of memory that it is charged with.
     pub(crate) charged: usize,
     /// When something was last written, or began to wait.
@@ -93,7 +93,7 @@ pub(crate) enum Sent {
 }
 
 impl Conn {
-    pub(crate) fn new(socket: Socket, home: Home, now: Instant) -> Self {
+    pub(crate) fn new(socket: Socket, source: Source, now: Instant) -> Self {
         Self {
             socket,
             phase: Phase::Handshaking(Handshake::default()),
@@ -101,7 +101,7 @@ impl Conn {
             timer: None,
             rest: None,
             pace: Pace::default(),
-            home,
+            source,
             charged: 0,
             progress: now,
             held_by: None,
@@ -112,6 +112,11 @@ impl Conn {
             writable: true,
             ended: false,
         }
+    }
+
+    /// With whom it shares its turns and its memory.
+    pub(crate) const fn home(&self) -> SourceGroup {
+        self.source.group()
     }
 
     /// Notes what an event says.
@@ -240,7 +245,7 @@ mod tests {
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         let mut conn =
-            Conn::new(Socket::Tcp(mio::net::TcpStream::from_std(socket)), Home::Unknown, Instant::ZERO);
+            Conn::new(Socket::Tcp(mio::net::TcpStream::from_std(socket)), Source::Unknown, Instant::ZERO);
         let mut poll = Poll::new().unwrap();
         conn.socket.register(poll.registry(), Token(0), Interest::READABLE).unwrap();
         let mut events = Events::with_capacity(8);

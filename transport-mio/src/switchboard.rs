@@ -16,7 +16,7 @@ use phantom_core::time::Instant;
 use phantom_core::wire::{CloseCode, FRAME_MAX};
 
 use self::forward::Run;
-use crate::addresses::{Addresses, Home};
+use crate::addresses::Addresses;
 use crate::budget::Budget;
 use crate::config::ServerLimits;
 use crate::conn::{Conn, Phase, Received};
@@ -79,9 +79,9 @@ impl Switchboard {
     /// A socket has been accepted; it waits for its first event.
     pub(crate) fn admit(&mut self, now: Instant, socket: Socket, address: Option<IpAddr>) -> Key {
         self.stats.accepted += 1;
-        let home = Home::from(address);
-        self.addresses.enter(home);
-        let key = self.conns.insert(Conn::new(socket, home, now));
+        let source = address.map_or(Source::Unknown, Source::Address);
+        self.addresses.enter(source.group());
+        let key = self.conns.insert(Conn::new(socket, source, now));
         self.account(key);
         self.set_timer(key, Some((Wait::Handshake, now + self.limits.handshake_timeout)));
         if self.timers.count(Wait::Handshake) > self.limits.handshakes_max
@@ -277,7 +277,9 @@ impl Switchboard {
         let Some(socket) = self.conns.get_mut(key) else { return };
         socket.outbox.push_raw(answer);
         mark(&mut self.dirty, key, socket);
-        let opened = if self.budget.refuses() { Err(CloseCode::RelayFull) } else { self.relay.open(now, source) };
+        let source = socket.source;
+        let opened =
+            if self.budget.refuses() { Err(CloseCode::RelayFull) } else { self.relay.open(now, source) };
         match opened {
             Ok(conn) => {
                 socket.phase = Phase::Open { conn, inbound: Inbound::default() };
@@ -458,9 +460,9 @@ impl Switchboard {
         self.set_timer(key, None);
         if let Some(mut conn) = self.conns.remove(key) {
             self.timers.set(key, &mut conn.rest, None);
-            self.addresses.charge(conn.home, conn.charged, 0);
+            self.addresses.charge(conn.home(), conn.charged, 0);
             self.budget.charge(conn.charged, 0);
-            self.addresses.leave(conn.home);
+            self.addresses.leave(conn.home());
         }
     }
 
@@ -499,7 +501,7 @@ fn mark(dirty: &mut Vec<Key>, key: Key, conn: &mut Conn) {
 
 fn queue(addresses: &mut Addresses, key: Key, conn: &mut Conn) {
     if !mem::replace(&mut conn.queued, true) {
-        addresses.queue(conn.home, key);
+        addresses.queue(conn.home(), key);
     }
 }
 

@@ -115,7 +115,7 @@ impl Switchboard {
             // It may take a whole turn's worth at once.
             return usize::MAX;
         }
-        let share = self.budget.outbox_max(self.addresses.memory(receiver.home));
+        let share = self.budget.outbox_max(self.addresses.memory(receiver.home()));
         share.min(self.limits.outbox_bytes_max).saturating_sub(receiver.outbox.data_bytes())
     }
 

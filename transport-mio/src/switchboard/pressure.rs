@@ -49,7 +49,7 @@ impl Switchboard {
             if let Some(conn) = self.conns.get_mut(key)
                 && !conn.holds.is_empty()
             {
-                let share = self.budget.outbox_max(self.addresses.memory(conn.home));
+                let share = self.budget.outbox_max(self.addresses.memory(conn.home()));
                 if conn.outbox.data_bytes() <= self.limits.outbox_bytes_low.min(share / 4 * 3) {
                     self.release_senders(now, key);
                 }
@@ -62,7 +62,7 @@ impl Switchboard {
         if let Some(conn) = self.conns.get_mut(key) {
             let (before, after) = (conn.charged, conn.memory());
             conn.charged = after;
-            self.addresses.charge(conn.home, before, after);
+            self.addresses.charge(conn.home(), before, after);
             self.budget.charge(before, after);
         }
     }
@@ -71,7 +71,7 @@ impl Switchboard {
     pub(super) fn shed(&mut self, now: Instant) {
         while self.budget.sheds() {
             let Some(home) = self.addresses.greediest() else { return };
-            let theirs = self.conns.entries().filter(|(_, conn)| conn.home == home);
+            let theirs = self.conns.entries().filter(|(_, conn)| conn.home() == home);
             let mut theirs: Vec<_> = theirs.map(|(key, conn)| (conn.charged, key)).collect();
             theirs.sort_unstable();
             for (_, key) in theirs.into_iter().rev().take(SHED_AT_ONCE) {
