@@ -1,7 +1,7 @@
 //! One socket: shaking hands, open, or closing.
 
 use std::io::{ErrorKind, Read};
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 
 use phantom_core::id::ConnId;
 use phantom_core::time::Instant;
@@ -16,6 +16,9 @@ use crate::token::Key;
 /// A socket and everything that belongs to it alone.
 pub(crate) struct Conn {
     pub(crate) socket: Socket,
+    /// Where the client is, if that is known.
+    #[allow(dead_code)]
+    pub(crate) address: Option<IpAddr>,
     pub(crate) phase: Phase,
     pub(crate) outbox: Outbox,
     pub(crate) timer: Option<Timer>,
@@ -77,9 +80,10 @@ pub(crate) enum Sent {
 }
 
 impl Conn {
-    pub(crate) fn new(socket: Socket, now: Instant) -> Self {
+    pub(crate) fn new(socket: Socket, address: Option<IpAddr>, now: Instant) -> Self {
         Self {
             socket,
+            address,
             phase: Phase::Handshaking(Handshake::default()),
             outbox: Outbox::default(),
             timer: None,
@@ -182,7 +186,7 @@ mod tests {
         drop(peer);
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let mut conn = Conn::new(Socket::Tcp(mio::net::TcpStream::from_std(socket)), Instant::ZERO);
+        let mut conn = Conn::new(Socket::Tcp(mio::net::TcpStream::from_std(socket)), None, Instant::ZERO);
         let mut poll = Poll::new().unwrap();
         conn.socket.register(poll.registry(), Token(0), Interest::READABLE).unwrap();
         let mut events = Events::with_capacity(8);

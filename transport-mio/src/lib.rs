@@ -17,7 +17,7 @@
 //!
 //! The library prints nothing. It logs through the `log` crate: no ID, address or key above the level `debug`.
 //!
-//! Where things are: the loop in `server`, what follows from what in `switchboard`, one socket in `conn`, what waits to be written in
+//! Where things are: where it listens in `listener`, the loop in `server`, what follows from what in `switchboard`, one socket in `conn`, what waits to be written in
 //! `outbox`, decoding in `inbound`, HTTP in `handshake`.
 #![forbid(unsafe_code)]
 
@@ -30,6 +30,7 @@ mod handle;
 mod handshake;
 mod inbound;
 mod limit;
+mod listener;
 mod outbox;
 mod secret;
 mod server;
@@ -44,6 +45,7 @@ pub use error::{SecretProblem, StartError};
 pub use handle::{Handle, RunningRelay};
 pub use handshake::HandshakeFailure;
 pub use limit::raise_file_limit;
+pub use listener::{Listener, LocalAddress};
 pub use phantom_core::relay::{RelayLimits, RelaySecret, RelayStats};
 pub use phantom_core::wire::CloseCode;
 pub use secret::SecretFile;

@@ -7,6 +7,7 @@ mod pressure;
 
 use std::collections::VecDeque;
 use std::mem;
+use std::net::IpAddr;
 
 use mio::event::Event;
 use phantom_core::id::ConnId;
@@ -60,9 +61,9 @@ impl Switchboard {
     }
 
     /// A socket has been accepted; it waits for its first event.
-    pub(crate) fn admit(&mut self, now: Instant, socket: Socket) -> Key {
+    pub(crate) fn admit(&mut self, now: Instant, socket: Socket, address: Option<IpAddr>) -> Key {
         self.stats.accepted += 1;
-        let key = self.conns.insert(Conn::new(socket, now));
+        let key = self.conns.insert(Conn::new(socket, address, now));
         self.set_timer(key, Some((Wait::Handshake, now + self.limits.handshake_timeout)));
         if self.timers.count(Wait::Handshake) > self.limits.handshakes_max
             && let Some((_, oldest)) = self.timers.first(Wait::Handshake)
