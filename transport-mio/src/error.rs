@@ -19,6 +19,13 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// Nobody may or can listen on this Unix socket.
+    ListenUnix {
+        /// The file of the socket.
+        path: PathBuf,
+        /// What the system says. [`ErrorKind::AlreadyExists`]: there is a file that is no socket.
+        source: io::Error,
+    },
     /// The file with the relay's secret could not be used.
     Secret {
         /// The file.
@@ -70,6 +77,28 @@ impl fmt::Display for StartError {
                 }
                 _ => write!(f, "cannot listen on {address}: {source}"),
             },
+            Self::ListenUnix { path, source } => {
+                let path = path.display();
+                match source.kind() {
+                    ErrorKind::AddrInUse => write!(
+                        f,
+                        "unix:{path} is in use: another program, perhaps another relay, listens there; stop it or choose another path"
+                    ),
+                    ErrorKind::AlreadyExists => write!(
+                        f,
+                        "{path} is there and is no socket; remove it or choose another path for the Unix socket"
+                    ),
+                    ErrorKind::NotFound => write!(
+                        f,
+                        "the folder for the Unix socket {path} does not exist; make it or choose another path"
+                    ),
+                    ErrorKind::PermissionDenied => write!(
+                        f,
+                        "this user may not make the Unix socket {path}; choose a folder that belongs to this user"
+                    ),
+                    _ => write!(f, "cannot listen on unix:{path}: {source}"),
+                }
+            }
             Self::Secret { path, problem } => {
                 let path = path.display();
                 match problem {
@@ -95,7 +124,10 @@ impl fmt::Display for StartError {
 impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Address(source) | Self::Listen { source, .. } | Self::System(source) => Some(source),
+            Self::Address(source)
+            | Self::Listen { source, .. }
+            | Self::ListenUnix { source, .. }
+            | Self::System(source) => Some(source),
             Self::Secret { problem: SecretProblem::Io(source), .. } => Some(source),
             Self::Secret { .. } => None,
             Self::Entropy(source) => Some(source),

@@ -18,7 +18,7 @@
 //!
 //! The library prints nothing. It logs through the `log` crate: no ID, address or key above the level `debug`.
 //!
-//! Where things are: the loop in `server`, what follows from what in `switchboard`, the hot path in `switchboard/forward`, one socket in
+//! Where things are: where it listens in `listener`, the loop in `server`, what follows from what in `switchboard`, the hot path in `switchboard/forward`, one socket in
 //! `conn`, what waits to be written in `outbox`, decoding in `inbound`, HTTP in `handshake`, who shares what in `addresses` and `budget`.
 #![forbid(unsafe_code)]
 
@@ -36,6 +36,7 @@ mod handle;
 mod handshake;
 mod inbound;
 mod limit;
+mod listener;
 mod outbox;
 mod pace;
 mod secret;
@@ -51,6 +52,7 @@ pub use error::{SecretProblem, StartError};
 pub use handle::{Handle, RunningRelay};
 pub use handshake::HandshakeFailure;
 pub use limit::raise_file_limit;
+pub use listener::{Listener, LocalAddress};
 pub use phantom_core::relay::{RelayLimits, RelaySecret, RelayStats};
 pub use phantom_core::wire::CloseCode;
 pub use secret::SecretFile;

@@ -64,7 +64,9 @@ fn main() -> ExitCode {
         Err(error) => {
             say(&mut io::stderr(), &format!("phantom-relay: {error}"));
             ExitCode::from(match error.downcast_ref() {
-                Some(StartError::Address(_) | StartError::Listen { .. }) => CANNOT_LISTEN,
+                Some(StartError::Address(_) | StartError::Listen { .. } | StartError::ListenUnix { .. }) => {
+                    CANNOT_LISTEN
+                }
                 Some(StartError::Secret { .. }) => BAD_SECRET,
                 _ => FAILED,
             })

@@ -4,10 +4,9 @@
 //! then wait, but not at all while somebody still waits for a turn.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::thread;
 
-use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Waker};
 use phantom_core::relay::{Relay, RelayConfig, RelaySecret};
 use phantom_core::time::Instant;
@@ -17,7 +16,7 @@ use crate::config::{ServerConfig, ServerLimits};
 use crate::entropy;
 use crate::error::StartError;
 use crate::handle::{Handle, RunningRelay};
-use crate::socket::Socket;
+use crate::listener::{Listener, LocalAddress};
 use crate::switchboard::Switchboard;
 use crate::token::{self, WAKER};
 
@@ -36,19 +35,13 @@ const EVENTS: usize = 1024;
 pub struct RelayServer {
     poll: Poll,
     listeners: Vec<Listener>,
-    local_addr: SocketAddr,
+    local_addrs: Vec<LocalAddress>,
     handle: Handle,
     clock: Clock,
     limits: ServerLimits,
     board: Switchboard,
     /// Set while no connection is accepted, because the system had no room for one.
     paused_until: Option<Instant>,
-}
-
-struct Listener {
-    socket: TcpListener,
-    /// Connections may be waiting.
-    ready: bool,
 }
 
 impl RelayServer {
@@ -67,12 +60,21 @@ impl RelayServer {
     /// # Errors
     /// If the address cannot be listened on, or the system gives no random numbers or no poll.
     pub fn bind_with(address: impl ToSocketAddrs, config: ServerConfig) -> Result<Self, StartError> {
-        let mut socket = listen(address)?;
-        let local_addr = socket.local_addr().map_err(StartError::System)?;
+        Self::with_listeners(vec![Listener::tcp(address)?], config)
+    }
+
+    /// A relay that listens in all these places, with these limits.
+    ///
+    /// # Errors
+    /// If there is no listener, or the system gives no random numbers or no poll.
+    pub fn with_listeners(mut listeners: Vec<Listener>, config: ServerConfig) -> Result<Self, StartError> {
+        if listeners.is_empty() {
+            return Err(StartError::Address(io::Error::new(ErrorKind::InvalidInput, "there is none")));
+        }
         let poll = Poll::new().map_err(StartError::System)?;
-        poll.registry()
-            .register(&mut socket, token::listener(0), Interest::READABLE)
-            .map_err(StartError::System)?;
+        for (number, listener) in listeners.iter_mut().enumerate() {
+            listener.register(poll.registry(), token::listener(number)).map_err(StartError::System)?;
+        }
         let waker = Waker::new(poll.registry(), WAKER).map_err(StartError::System)?;
         let secret = match config.secret {
             Some(secret) => secret,
@@ -85,8 +87,8 @@ impl RelayServer {
         let limits = config.server.sane();
         Ok(Self {
             poll,
-            listeners: vec![Listener { socket, ready: true }],
-            local_addr,
+            local_addrs: listeners.iter().map(|listener| listener.local_address().clone()).collect(),
+            listeners,
             handle: Handle::new(waker),
             clock: Clock::new(),
             board: Switchboard::new(relay, limits.clone()),
@@ -95,10 +97,17 @@ impl RelayServer {
         })
     }
 
-    /// Where it listens.
+    /// Where the first of its TCP listeners listens; `0.0.0.0:0` if it has none.
     #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    pub fn local_addr(&self) -> SocketAddr {
+        let mut addresses = self.local_addrs.iter();
+        addresses.find_map(LocalAddress::tcp).unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+
+    /// Where each of its listeners listens, in their order.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[LocalAddress] {
+        &self.local_addrs
     }
 
     /// Stops the relay and reads its counters, from any thread.
@@ -121,7 +130,7 @@ impl RelayServer {
     /// # Errors
     /// If the system gives no thread.
     pub fn spawn(self) -> io::Result<RunningRelay> {
-        let (handle, local_addr) = (self.handle(), self.local_addr);
+        let (handle, local_addr) = (self.handle(), self.local_addr());
         handle.begin();
         let thread = thread::Builder::new().name("phantom-relay".to_owned()).spawn(move || self.run())?;
         Ok(RunningRelay { handle, local_addr, thread: Some(thread) })
@@ -150,7 +159,7 @@ impl RelayServer {
             self.handle.answer(|| self.board.stats());
             if self.handle.is_stopping() {
                 let end = *stop_by.get_or_insert_with(|| {
-                    // The ports are free for a successor from here on.
+                    // The ports and files are free for a successor from here on.
                     self.listeners.clear();
                     self.board.drain(now);
                     now + self.limits.close_linger
@@ -186,13 +195,9 @@ impl RelayServer {
         self.paused_until = None;
         for listener in self.listeners.iter_mut().filter(|listener| listener.ready) {
             for _ in 0..self.limits.accept_batch {
-                match listener.socket.accept() {
+                match listener.accept() {
                     Ok((socket, address)) => {
-                        if let Err(error) = socket.set_nodelay(true) {
-                            log::debug!("a connection was gone as soon as it came: {error}");
-                            continue;
-                        }
-                        let key = self.board.admit(now, Socket::Tcp(socket), Some(address.ip()));
+                        let key = self.board.admit(now, socket, address);
                         let interest = Interest::READABLE | Interest::WRITABLE;
                         let registry = self.poll.registry();
                         let registered =
@@ -228,20 +233,8 @@ impl Drop for RelayServer {
 
 impl std::fmt::Debug for RelayServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RelayServer").field("local_addr", &self.local_addr).finish_non_exhaustive()
+        f.debug_struct("RelayServer").field("local_addrs", &self.local_addrs).finish_non_exhaustive()
     }
-}
-
-/// The first of these addresses that can be listened on; if none can, why not the last one.
-fn listen(address: impl ToSocketAddrs) -> Result<TcpListener, StartError> {
-    let mut problem = StartError::Address(io::Error::new(ErrorKind::InvalidInput, "it names no address"));
-    for address in address.to_socket_addrs().map_err(StartError::Address)? {
-        match TcpListener::bind(address) {
-            Ok(socket) => return Ok(socket),
-            Err(source) => problem = StartError::Listen { address, source },
-        }
-    }
-    Err(problem)
 }
 
 /// Errors of `accept` that say something about the connection that was to be accepted, not about the system.

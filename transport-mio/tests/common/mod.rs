@@ -12,7 +12,7 @@ use phantom_core::wire::{
 use phantom_mio::{CloseCode, Handle, RelayServer, RunningRelay, ServerConfig, ServerStats};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
-use tungstenite::{Error, Message, WebSocket};
+use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
 /// Far longer than anything here takes, so that a failure is a failure and not a hanging test.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -85,18 +85,14 @@ pub fn upgrade_request(offer: &str) -> String {
     )
 }
 
-pub struct Client {
-    pub socket: WebSocket<TcpStream>,
+pub struct Client<S = TcpStream> {
+    pub socket: WebSocket<S>,
 }
 
 impl Client {
     /// A WebSocket, and nothing said yet.
     pub fn dial(address: SocketAddr) -> Self {
-        let mut request = format!("ws://{address}/").into_client_request().unwrap();
-        request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
-        let (socket, response) = tungstenite::client(request, tcp(address)).unwrap();
-        assert_eq!(response.headers()["Sec-WebSocket-Protocol"], SUBPROTOCOL);
-        Self { socket }
+        Self::over(tcp(address))
     }
 
     /// A WebSocket that has an ID.
@@ -108,6 +104,34 @@ impl Client {
         let mut client = Self::dial(address);
         let welcome = client.register(channels);
         (client, welcome.id)
+    }
+
+    pub fn raw(&mut self) -> &mut TcpStream {
+        self.socket.get_mut()
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// A WebSocket over whatever carries bytes, and nothing said yet.
+    pub fn over(carrier: S) -> Self {
+        Self::over_with(carrier, "/", &[]).unwrap()
+    }
+
+    /// The same, with this path and these headers. Fails with the status of the answer.
+    pub fn over_with(carrier: S, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+        let mut request = format!("ws://relay{path}").into_client_request().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
+        for (name, value) in headers {
+            request.headers_mut().append(*name, value.parse().unwrap());
+        }
+        match tungstenite::client(request, carrier) {
+            Ok((socket, response)) => {
+                assert_eq!(response.headers()["Sec-WebSocket-Protocol"], SUBPROTOCOL);
+                Ok(Self { socket })
+            }
+            Err(HandshakeError::Failure(Error::Http(response))) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     pub fn register(&mut self, channels: u8) -> Welcome {
@@ -175,10 +199,6 @@ impl Client {
             }
         }
     }
-
-    pub fn raw(&mut self) -> &mut TcpStream {
-        self.socket.get_mut()
-    }
 }
 
 /// Two clients with a channel between them, and each one's number of it.
@@ -209,7 +229,12 @@ impl Pair {
 }
 
 /// `a` asks, `b` accepts; the channel's number at each.
-pub fn connect(a: &mut Client, request: u32, b: &mut Client, b_id: PeerId) -> (u32, u32) {
+pub fn connect<A: Read + Write, B: Read + Write>(
+    a: &mut Client<A>,
+    request: u32,
+    b: &mut Client<B>,
+    b_id: PeerId,
+) -> (u32, u32) {
     a.send(ClientFrame::Connect { request, target: b_id, nonce: [1; 16] });
     let prompt = loop {
         if let RelayFrame::Incoming { request, .. } = b.frame() {
@@ -217,14 +242,17 @@ pub fn connect(a: &mut Client, request: u32, b: &mut Client, b_id: PeerId) -> (u
         }
     };
     b.send(ClientFrame::Accept { request: prompt, nonce: [2; 16] });
-    let opened = |client: &mut Client| loop {
-        if let RelayFrame::Opened { by, channel, .. } = client.frame() {
-            return (by, channel);
-        }
-    };
     let ((a_by, a_channel), (b_by, b_channel)) = (opened(a), opened(b));
     assert_eq!((a_by, b_by), (OpenedBy::Approval, OpenedBy::Acceptance));
     (a_channel, b_channel)
+}
+
+fn opened<S: Read + Write>(client: &mut Client<S>) -> (OpenedBy, u32) {
+    loop {
+        if let RelayFrame::Opened { by, channel, .. } = client.frame() {
+            return (by, channel);
+        }
+    }
 }
 
 pub const MANY: u8 = CHANNELS_MAX;
