@@ -503,7 +503,13 @@ impl Simulation {
                     End::HandshakeInvalid | End::TooManyRuns if hostile && !this.was_secured => {
                         self.tally.ended += 1;
                     }
-                    _ => hold!(false, "pair {pair}, end {side} ended: {end} ({end:?}); reads: {reads}"),
+                    _ => {
+                        let other = self.pairs[pair][1 - side].end;
+                        hold!(
+                            false,
+                            "pair {pair}, end {side} ended: {end} ({end:?}), the other {other:?}; reads: {reads}"
+                        );
+                    }
                 }
             }
             _ => {}
