@@ -123,8 +123,10 @@ impl Setup {
 /// What was done, for a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Links made.
+    /// Links made, the first of each client included.
     pub dials: u64,
+    /// Links made again by a client that had one before.
+    pub redials: u64,
     /// Times a channel was found again.
     pub resumed: u64,
     /// Packets delivered.
@@ -138,6 +140,7 @@ pub struct Tally {
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.dials += other.dials;
+        self.redials += other.redials;
         self.resumed += other.resumed;
         self.delivered += other.delivered;
         self.ended += other.ended;
@@ -146,10 +149,11 @@ impl AddAssign for Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { dials, resumed, delivered, ended, .. } = self;
+        let Self { dials, redials, resumed, delivered, ended, .. } = self;
         write!(
             f,
-            "{dials} links made, {resumed} times resumed, {delivered} packets delivered, {ended} ends by a verdict"
+            "{dials} links made, {redials} of them again, {resumed} times resumed, {delivered} packets delivered, \
+             {ended} ends by a verdict"
         )
     }
 }
@@ -184,6 +188,13 @@ struct Side {
     was_secured: bool,
     /// One of the two ends has been told to end the channel.
     parting: bool,
+}
+
+impl Side {
+    /// A hostile relay has led it where its partner is not.
+    fn is_astray(&self) -> bool {
+        !self.was_secured || matches!(self.end, Some(End::Tampered { .. } | End::RelayLoss))
+    }
 }
 
 /// A world with channels in it, of which everything is checked.
@@ -344,6 +355,7 @@ impl Simulation {
             }
         }
         self.tally.dials = self.world.dials;
+        self.tally.redials = self.world.dials - self.setup.nodes() as u64;
         self.tally.trace = self.world.trace();
         Ok(self.tally)
     }
@@ -487,14 +499,9 @@ impl Simulation {
                     }
                     // Its partner has finished and is gone; nothing is missing, but nobody can tell it so.
                     End::Truncated if self.pairs[pair][1 - side].end == Some(End::Finished) => {}
-                    // Its partner met the hostile relay's work and ended; the ABORT that would have said so was lost with the way.
-                    End::Truncated
-                        if hostile
-                            && matches!(
-                                self.pairs[pair][1 - side].end,
-                                Some(End::Tampered { .. } | End::RelayLoss)
-                            ) =>
-                    {
+                    // Its partner met the hostile relay's work: it ended, and the ABORT that would have said so was lost with the
+                    // way; or it followed a SHARE of the next run that was none, and waits for this end under another value.
+                    End::Truncated if hostile && self.pairs[pair][1 - side].is_astray() => {
                         self.tally.ended += 1;
                     }
                     End::Left(_) | End::NeverSecured if !this.was_secured => {}
