@@ -32,7 +32,7 @@ pub(crate) struct Inbound {
     /// The message of which not all frames have come.
     message: Option<Box<Message>>,
     /// Frames read, of whatever kind.
-    pub(crate) frames: u64,
+    pub(crate) frames: usize,
 }
 
 /// Bytes that have been read and not been decoded.

@@ -33,6 +33,8 @@ use crate::token::{Key, Links, Slots};
 const ROUND_WORK: usize = 512 * 1024;
 /// A turn costs as much as reading so many bytes, even if it brings none.
 const TURN_WORK: usize = 4 * 1024;
+/// And a frame as much as so many bytes more.
+const FRAME_WORK: usize = 64;
 
 pub(crate) struct Switchboard {
     relay: Relay,
@@ -196,7 +198,7 @@ impl Switchboard {
         }
     }
 
-    /// One turn: what was kept when its sender was held up, or one read. Says how many bytes that were.
+    /// One turn: what was kept when its sender was held up, or one read. Says how much work that was, in bytes.
     fn turn(&mut self, now: Instant, key: Key) -> usize {
         let Some(conn) = self.conns.get_mut(key) else { return 0 };
         conn.queued = false;
@@ -223,7 +225,7 @@ impl Switchboard {
             }
             self.input = input;
         }
-        self.set_pace(now, key, work);
+        work += self.set_pace(now, key, work) * FRAME_WORK;
         self.account(key);
         if let Some(conn) = self.conns.get_mut(key)
             && conn.wants_turn()
@@ -252,16 +254,17 @@ impl Switchboard {
         self.decode(now, key, &mut input[taken..]);
     }
 
-    /// Lets a client that is ahead of its pace rest.
-    fn set_pace(&mut self, now: Instant, key: Key, read: usize) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        let Some(inbound) = conn.inbound() else { return };
+    /// Lets a client that is ahead of its pace rest. Says how many frames it has sent in this turn.
+    fn set_pace(&mut self, now: Instant, key: Key, read: usize) -> usize {
+        let Some(conn) = self.conns.get_mut(key) else { return 0 };
+        let Some(inbound) = conn.inbound() else { return 0 };
         let frames = mem::take(&mut inbound.frames);
-        let rest = conn.pace.spend(now, (read as u64, self.bytes_rate), (frames, self.messages_rate));
+        let rest = conn.pace.spend(now, (read as u64, self.bytes_rate), (frames as u64, self.messages_rate));
         if let Some(until) = rest {
             self.stats.rested += 1;
             self.timers.set(key, &mut conn.rest, Some((Wait::Rest, until)));
         }
+        frames
     }
 
     fn end_rest(&mut self, key: Key) {

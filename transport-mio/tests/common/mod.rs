@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use phantom_core::id::PeerId;
@@ -10,6 +10,7 @@ use phantom_core::wire::{
     CHANNELS_MAX, ClientFrame, ForwardHeader, OpenedBy, RelayFrame, SUBPROTOCOL, VERSION, Welcome,
 };
 use phantom_mio::{CloseCode, Handle, RelayServer, RunningRelay, ServerConfig, ServerStats};
+use socket2::{Domain, Socket, Type};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
 use tungstenite::{Error, HandshakeError, Message, WebSocket};
@@ -42,6 +43,18 @@ pub fn await_stats(handle: &Handle, what: &str, wanted: impl Fn(&ServerStats) ->
 
 pub fn tcp(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(address).unwrap();
+    socket.set_nodelay(true).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_write_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+/// The same from this address of the loopback network.
+pub fn tcp_from(from: IpAddr, to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    let socket = TcpStream::from(socket);
     socket.set_nodelay(true).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -185,6 +198,17 @@ impl<S: Read + Write> Client<S> {
                 Ok(Message::Close(None)) => panic!("closed without a code"),
                 Ok(_) => {}
                 Err(error) => panic!("ended without a close frame: {error}"),
+            }
+        }
+    }
+
+    /// The code with which the relay has closed, if it has; waits for nothing.
+    pub fn close_code_if_any(&mut self) -> Option<CloseCode> {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Close(Some(frame))) => return CloseCode::from_wire(frame.code.into()),
+                Ok(_) => {}
+                Err(_) => return None,
             }
         }
     }
