@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use common::{Client, Pair, await_stats, connect, forward, masked, relay, relay_with, tcp_from};
+use common::{Client, Pair, await_stats, connect, forward, masked, relay_with, tcp_from};
 use phantom_core::wire::{FRAME_MAX, RelayFrame};
 use phantom_mio::CloseCode;
 
