@@ -156,7 +156,7 @@ impl Conn {
                 Ok(filled) => {
                     // A short read has emptied the socket, and what comes later is a new event; but an end that has been
                     // announced is not announced again.
-                    self.readable = !filled.short || self.ended;
+                    self.readable = !filled.short || self.ended || self.socket.has_ended();
                     return Received::Bytes(filled);
                 }
                 Err(error) => match error.kind() {
@@ -173,8 +173,12 @@ impl Conn {
 
     /// Writes what waits, as far as the socket takes it.
     pub(crate) fn send(&mut self, now: Instant) -> Sent {
-        while self.writable && !self.outbox.is_empty() {
-            match self.outbox.write_to(&mut self.socket) {
+        while self.writable && self.wants_to_send() {
+            let sent = match self.outbox.is_empty() {
+                true => self.socket.flush().map(|()| 1),
+                false => self.outbox.write_to(&mut self.socket),
+            };
+            match sent {
                 Ok(0) => return Sent::Dead,
                 Ok(_) => self.progress = now,
                 Err(error) => match error.kind() {
@@ -184,7 +188,12 @@ impl Conn {
                 },
             }
         }
-        if self.outbox.is_empty() { Sent::All } else { Sent::Waiting }
+        if self.wants_to_send() { Sent::Waiting } else { Sent::All }
+    }
+
+    /// Whether something waits to be written.
+    pub(crate) fn wants_to_send(&self) -> bool {
+        !self.outbox.is_empty() || self.socket.wants_flush()
     }
 
     /// Writes frames that stand encoded in these places of `buf`, if nothing waits before them; says how many bytes were taken.
@@ -229,8 +238,6 @@ impl Conn {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use mio::{Events, Interest, Poll, Token};
 
     use super::*;

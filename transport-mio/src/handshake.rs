@@ -9,7 +9,9 @@
 //! | another method | 405 | [`Method`](HandshakeFailure::Method) |
 //! | more than 8 KiB, or too many headers | 431 | [`TooLarge`](HandshakeFailure::TooLarge) |
 //! | anything that is no HTTP | 400 | [`NotHttp`](HandshakeFailure::NotHttp) |
-//! | the beginning of TLS | the connection is closed | [`Tls`](HandshakeFailure::Tls) |
+//! | the beginning of TLS, where plain HTTP is spoken | the connection is closed | [`Tls`](HandshakeFailure::Tls) |
+//! | plain HTTP, where TLS is spoken | 400 | [`PlainOnTls`](HandshakeFailure::PlainOnTls) |
+//! | other than TLS, or unusable TLS, where it is spoken | a TLS alert | [`TlsFailed`](HandshakeFailure::TlsFailed) |
 //! | nothing, or not the whole request in time | the connection is closed | [`Timeout`](HandshakeFailure::Timeout) |
 //!
 //! tungstenite parses the request and computes the answer. Its own handshake over a stream is not used: it takes a request that
@@ -45,6 +47,10 @@ pub enum HandshakeFailure {
     NotHttp,
     /// TLS, which is not spoken on this port.
     Tls,
+    /// Plain HTTP on a port where TLS is spoken.
+    PlainOnTls,
+    /// No TLS on a port where it is spoken, or nothing in common with the relay's.
+    TlsFailed,
     /// The request was not complete in time.
     Timeout,
     /// The client closed before the request was complete.
@@ -185,6 +191,15 @@ fn too_large() -> Progress {
 fn not_http() -> Progress {
     let text = "This is a Phantom relay, and this was no HTTP request.";
     Progress::Refused(HandshakeFailure::NotHttp, answer("400 Bad Request", "", text))
+}
+
+/// What HTTP without TLS gets where TLS is spoken.
+pub(crate) fn plain_on_tls() -> Vec<u8> {
+    answer(
+        "400 Bad Request",
+        "",
+        "This port of a Phantom relay speaks TLS: connect with wss:// instead of ws://.",
+    )
 }
 
 fn answer(status: &str, headers: &str, text: &str) -> Vec<u8> {

@@ -111,7 +111,7 @@ impl Switchboard {
         if conn.held_by.is_some() && event.is_error() {
             return self.lose(now, key);
         }
-        if !conn.outbox.is_empty() {
+        if conn.wants_to_send() {
             mark(&mut self.dirty, key, conn);
         }
         queue(&mut self.addresses, key, conn);
@@ -431,16 +431,22 @@ impl Switchboard {
 
     /// The socket has ended without a close frame.
     fn lose(&mut self, now: Instant, key: Key) {
-        match self.conns.get_mut(key).map(|conn| &conn.phase) {
-            Some(&Phase::Open { conn, .. }) => {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        match &conn.phase {
+            &Phase::Open { conn, .. } => {
                 self.stats.lost += 1;
                 let _done = self.relay.handle(now, Input::Closed { conn });
                 self.remove(now, key);
                 self.apply_outputs(now);
             }
-            Some(Phase::Handshaking(_)) => self.fail_handshake(now, key, HandshakeFailure::Gone),
-            Some(Phase::Closing { .. }) => self.remove(now, key),
-            None => {}
+            Phase::Handshaking(_) => match conn.socket.refuse() {
+                None => self.fail_handshake(now, key, HandshakeFailure::Gone),
+                Some(failure) => {
+                    self.stats.count_failure(failure);
+                    self.close(now, key, Ending::Said);
+                }
+            },
+            Phase::Closing { .. } => self.remove(now, key),
         }
     }
 
