@@ -93,10 +93,10 @@ pub(crate) enum Sent {
 }
 
 impl Conn {
-    pub(crate) fn new(socket: Socket, source: Source, now: Instant) -> Self {
+    pub(crate) fn new(socket: Socket, source: Source, handshake: Handshake, now: Instant) -> Self {
         Self {
             socket,
-            phase: Phase::Handshaking(Handshake::default()),
+            phase: Phase::Handshaking(handshake),
             outbox: Outbox::default(),
             timer: None,
             rest: None,
@@ -124,6 +124,13 @@ impl Conn {
         self.ended |= event.is_read_closed() || event.is_error();
         self.readable |= event.is_readable() || self.ended;
         self.writable |= event.is_writable() || event.is_write_closed();
+    }
+
+    /// Begins TLS, if there is any, with these bytes, which have been read already; says whether it takes them.
+    pub(crate) fn begin_tls(&mut self, early: &[u8]) -> bool {
+        let begun = self.socket.begin(early);
+        self.readable |= begun;
+        begun
     }
 
     /// Whether reading may give something.
@@ -156,7 +163,7 @@ impl Conn {
                 Ok(filled) => {
                     // A short read has emptied the socket, and what comes later is a new event; but an end that has been
                     // announced is not announced again.
-                    self.readable = !filled.short || self.ended;
+                    self.readable = !filled.short || self.ended || self.socket.has_ended();
                     return Received::Bytes(filled);
                 }
                 Err(error) => match error.kind() {
@@ -173,8 +180,12 @@ impl Conn {
 
     /// Writes what waits, as far as the socket takes it.
     pub(crate) fn send(&mut self, now: Instant) -> Sent {
-        while self.writable && !self.outbox.is_empty() {
-            match self.outbox.write_to(&mut self.socket) {
+        while self.writable && self.wants_to_send() {
+            let sent = match self.outbox.is_empty() {
+                true => self.socket.flush().map(|()| 1),
+                false => self.outbox.write_to(&mut self.socket),
+            };
+            match sent {
                 Ok(0) => return Sent::Dead,
                 Ok(_) => self.progress = now,
                 Err(error) => match error.kind() {
@@ -184,7 +195,12 @@ impl Conn {
                 },
             }
         }
-        if self.outbox.is_empty() { Sent::All } else { Sent::Waiting }
+        if self.wants_to_send() { Sent::Waiting } else { Sent::All }
+    }
+
+    /// Whether something waits to be written.
+    pub(crate) fn wants_to_send(&self) -> bool {
+        !self.outbox.is_empty() || self.socket.wants_flush()
     }
 
     /// Writes frames that stand encoded in these places of `buf`, if nothing waits before them; says how many bytes were taken.
@@ -229,8 +245,6 @@ impl Conn {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use mio::{Events, Interest, Poll, Token};
 
     use super::*;
@@ -244,8 +258,12 @@ mod tests {
         drop(peer);
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let mut conn =
-            Conn::new(Socket::Tcp(mio::net::TcpStream::from_std(socket)), Source::Unknown, Instant::ZERO);
+        let mut conn = Conn::new(
+            Socket::Tcp(mio::net::TcpStream::from_std(socket)),
+            Source::Unknown,
+            Handshake::default(),
+            Instant::ZERO,
+        );
         let mut poll = Poll::new().unwrap();
         conn.socket.register(poll.registry(), Token(0), Interest::READABLE).unwrap();
         let mut events = Events::with_capacity(8);

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use mio::Waker;
 
+use crate::certificate::TlsConfig;
 use crate::stats::ServerStats;
 
 /// Stops a relay, and asks it for its counters. Cheap to clone, and good after the relay is gone.
@@ -19,6 +20,15 @@ struct Shared {
     waker: Waker,
     stop: AtomicBool,
     questions: Mutex<Questions>,
+    reload: Mutex<Reload>,
+}
+
+/// What a running relay shall take instead of what it has, for [`Handle::reload`]. What is `None` stays as it is.
+#[derive(Clone, Default, Debug)]
+#[non_exhaustive]
+pub struct Reload {
+    /// What every listener that speaks TLS begins its connections with.
+    pub tls: Option<TlsConfig>,
 }
 
 /// Who wants to know the counters.
@@ -32,7 +42,12 @@ enum Questions {
 impl Handle {
     pub(crate) fn new(waker: Waker) -> Self {
         let known = Questions::Known(Box::default());
-        Self(Arc::new(Shared { waker, stop: AtomicBool::new(false), questions: Mutex::new(known) }))
+        Self(Arc::new(Shared {
+            waker,
+            stop: AtomicBool::new(false),
+            questions: Mutex::new(known),
+            reload: Mutex::default(),
+        }))
     }
 
     /// Asks the relay to stop: it listens no more, tells its clients to come back later, closes their connections with
@@ -57,6 +72,23 @@ impl Handle {
         self.wake();
         // The loop answers, or leaves its last counters when it ends.
         answer.recv().unwrap_or_default()
+    }
+
+    /// Gives a running relay new configuration for the connections that come from now on; those that are there keep theirs and notice
+    /// nothing. Does not wait until the relay has taken it: [`stats`](Self::stats) called afterwards does.
+    ///
+    /// Files are read when the parts of a [`Reload`] are made, so nothing can go wrong here, and whoever cannot read a file leaves the
+    /// relay as it is.
+    pub fn reload(&self, new: Reload) {
+        let mut reload = self.0.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        reload.tls = new.tls.or(reload.tls.take());
+        drop(reload);
+        self.wake();
+    }
+
+    /// What has been given and not yet taken.
+    pub(crate) fn take_reload(&self) -> Reload {
+        std::mem::take(&mut *self.0.reload.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -108,6 +140,7 @@ impl std::fmt::Debug for Handle {
 pub struct RunningRelay {
     pub(crate) handle: Handle,
     pub(crate) local_addr: SocketAddr,
+    pub(crate) scheme: &'static str,
     pub(crate) thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -121,7 +154,7 @@ impl RunningRelay {
     /// What a client connects to.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("ws://{}", self.local_addr)
+        format!("{}://{}", self.scheme, self.local_addr)
     }
 
     /// Its handle.

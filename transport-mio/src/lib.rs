@@ -18,12 +18,14 @@
 //!
 //! The library prints nothing. It logs through the `log` crate: no ID, address or key above the level `debug`.
 //!
-//! Where things are: where it listens in `listener`, the loop in `server`, what follows from what in `switchboard`, the hot path in `switchboard/forward`, one socket in
-//! `conn`, what waits to be written in `outbox`, decoding in `inbound`, HTTP in `handshake`, who shares what in `addresses` and `budget`.
+//! Where things are: where it listens in `listener`, the loop in `server`, what follows from what in `switchboard`, the hot path in
+//! `switchboard/forward`, one socket in `conn`, TLS on it in `tls`, its certificate in `certificate`, what waits to be written in `outbox`,
+//! decoding in `inbound`, HTTP in `handshake`, who shares what in `addresses` and `budget`.
 #![forbid(unsafe_code)]
 
 mod addresses;
 mod budget;
+mod certificate;
 mod clock;
 mod config;
 #[doc(hidden)]
@@ -37,24 +39,30 @@ mod handshake;
 mod inbound;
 mod limit;
 mod listener;
+mod network;
 mod outbox;
 mod pace;
+mod proxy;
 mod secret;
 mod server;
 mod socket;
 mod stats;
 mod switchboard;
 mod timers;
+mod tls;
 mod token;
 
+pub use certificate::{TlsConfig, TlsError, TlsFiles, TlsProblem, TlsWarning};
 pub use config::{ServerConfig, ServerLimits};
 pub use error::{SecretProblem, StartError};
-pub use handle::{Handle, RunningRelay};
+pub use handle::{Handle, Reload, RunningRelay};
 pub use handshake::HandshakeFailure;
 pub use limit::raise_file_limit;
 pub use listener::{Listener, LocalAddress};
+pub use network::{Network, NetworkError};
 pub use phantom_core::relay::{RelayLimits, RelaySecret, RelayStats};
 pub use phantom_core::wire::CloseCode;
+pub use proxy::{ClientAddress, ClientAddresses};
 pub use secret::SecretFile;
 pub use server::RelayServer;
 pub use stats::ServerStats;

@@ -1,4 +1,4 @@
-//! Where a relay listens: TCP addresses and Unix sockets.
+//! Where a relay listens: TCP addresses and Unix sockets, plain or with TLS.
 //!
 //! The rule: a place is listened on when the [`Listener`] is made, or nothing is. IPv6 is IPv6 only, so that `0.0.0.0` and `[::]` stand
 //! side by side and every client has one address. The file of a Unix socket is removed by whoever made it, and by nobody else.
@@ -14,6 +14,7 @@ use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockAddr, Type};
 
+use crate::certificate::TlsConfig;
 use crate::error::StartError;
 use crate::socket::Socket;
 
@@ -41,6 +42,7 @@ pub struct Listener {
     file: Option<OwnFile>,
     socket: Accepting,
     address: LocalAddress,
+    tls: Option<TlsConfig>,
     /// Connections may be waiting.
     pub(crate) ready: bool,
 }
@@ -104,7 +106,7 @@ impl Listener {
         socket.set_nonblocking(true).map_err(StartError::System)?;
         let address = LocalAddress::Tcp(socket.local_addr().map_err(StartError::System)?);
         let socket = Accepting::Tcp(mio::net::TcpListener::from_std(socket));
-        Ok(Self { file: None, socket, address, ready: true })
+        Ok(Self { file: None, socket, address, tls: None, ready: true })
     }
 
     /// A Unix socket that listens already, as systemd hands it over. Its file is left alone.
@@ -116,7 +118,20 @@ impl Listener {
         let address = socket.local_addr().map_err(StartError::System)?;
         let address = LocalAddress::Unix(address.as_pathname().unwrap_or(Path::new("")).to_owned());
         let socket = Accepting::Unix(mio::net::UnixListener::from_std(socket));
-        Ok(Self { file: None, socket, address, ready: true })
+        Ok(Self { file: None, socket, address, tls: None, ready: true })
+    }
+
+    /// The same place, where TLS is spoken.
+    #[must_use]
+    pub fn tls(mut self, config: TlsConfig) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    /// Whether TLS is spoken there.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Where it listens.
@@ -136,15 +151,26 @@ impl Listener {
 
     /// The next connection, and the address it comes from if it comes over a network.
     pub(crate) fn accept(&self) -> io::Result<(Socket, Option<IpAddr>)> {
-        match &self.socket {
+        let gone = |error| io::Error::new(ErrorKind::ConnectionAborted, error);
+        let (socket, address) = match &self.socket {
             Accepting::Tcp(listener) => {
                 let (socket, from) = listener.accept()?;
-                socket
-                    .set_nodelay(true)
-                    .map_err(|gone| io::Error::new(ErrorKind::ConnectionAborted, gone))?;
-                Ok((Socket::Tcp(socket), Some(from.ip().to_canonical())))
+                socket.set_nodelay(true).map_err(gone)?;
+                (Socket::Tcp(socket), Some(from.ip().to_canonical()))
             }
-            Accepting::Unix(listener) => Ok((Socket::Unix(listener.accept()?.0), None)),
+            Accepting::Unix(listener) => (Socket::Unix(listener.accept()?.0), None),
+        };
+        let socket = match &self.tls {
+            None => socket,
+            Some(tls) => socket.secure(tls.rustls()).map_err(io::Error::other).map_err(gone)?,
+        };
+        Ok((socket, address))
+    }
+
+    /// Begins the TLS of connections accepted from now on with this, if it speaks TLS.
+    pub(crate) fn reload(&mut self, config: &TlsConfig) {
+        if let Some(tls) = &mut self.tls {
+            *tls = config.clone();
         }
     }
 }

@@ -91,7 +91,7 @@ impl RelayServer {
             listeners,
             handle: Handle::new(waker),
             clock: Clock::new(),
-            board: Switchboard::new(relay, limits.clone()),
+            board: Switchboard::new(relay, limits.clone(), config.addresses),
             limits,
             paused_until: None,
         })
@@ -131,9 +131,11 @@ impl RelayServer {
     /// If the system gives no thread.
     pub fn spawn(self) -> io::Result<RunningRelay> {
         let (handle, local_addr) = (self.handle(), self.local_addr());
+        let mut tcp = self.listeners.iter().filter(|listener| listener.local_address().tcp().is_some());
+        let scheme = if tcp.next().is_some_and(Listener::is_tls) { "wss" } else { "ws" };
         handle.begin();
         let thread = thread::Builder::new().name("phantom-relay".to_owned()).spawn(move || self.run())?;
-        Ok(RunningRelay { handle, local_addr, thread: Some(thread) })
+        Ok(RunningRelay { handle, local_addr, scheme, thread: Some(thread) })
     }
 
     fn serve(&mut self) -> io::Result<()> {
@@ -153,6 +155,7 @@ impl RelayServer {
                     None => self.board.event(now, event.token().into(), event),
                 }
             }
+            self.reload();
             self.accept(now);
             self.board.turns(now);
             self.board.timeout(now);
@@ -184,6 +187,14 @@ impl RelayServer {
         match self.poll.poll(events, timeout) {
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
             result => result,
+        }
+    }
+
+    /// Takes what it has been given instead of what it has.
+    fn reload(&mut self) {
+        let new = self.handle.take_reload();
+        if let Some(tls) = &new.tls {
+            self.listeners.iter_mut().for_each(|listener| listener.reload(tls));
         }
     }
 

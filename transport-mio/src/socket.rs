@@ -1,11 +1,16 @@
-//! What carries a connection's bytes: TCP, or a Unix socket behind a proxy of this machine.
+//! What carries a connection's bytes: TCP, or a Unix socket behind a proxy of this machine; and TLS over either.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
+use std::sync::Arc;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use rustls::ServerConfig;
+
+use crate::handshake::HandshakeFailure;
+use crate::tls::TlsSocket;
 
 /// One accepted connection, whatever it came over. Nothing here blocks.
 #[derive(Debug)]
@@ -14,21 +19,66 @@ pub(crate) enum Socket {
     Tcp(TcpStream),
     /// From this machine.
     Unix(UnixStream),
+    /// From either, encrypted.
+    Tls(Box<TlsSocket>),
 }
 
 impl Socket {
-    /// Tells the peer that nothing more comes.
-    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+    /// TLS over this socket.
+    pub(crate) fn secure(self, config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
+        Ok(Self::Tls(Box::new(TlsSocket::new(self, config)?)))
+    }
+
+    /// Something else comes before TLS.
+    pub(crate) fn hold_back(&mut self) {
+        if let Self::Tls(socket) = self {
+            socket.hold_back();
+        }
+    }
+
+    /// What came before TLS is over, and these bytes have been read already; says whether it takes them, because there is TLS.
+    pub(crate) fn begin(&mut self, early: &[u8]) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => false,
+            Self::Tls(socket) => {
+                socket.begin(early);
+                true
+            }
+        }
+    }
+
+    /// Tells the peer that nothing more comes. With TLS, what waits leaves first: see [`wants_flush`](Self::wants_flush).
+    pub(crate) fn shutdown(&mut self, how: Shutdown) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.shutdown(how),
             Self::Unix(socket) => socket.shutdown(how),
+            Self::Tls(socket) => socket.shutdown(),
+        }
+    }
+
+    /// Whether something waits to be written that nobody gave it to write.
+    pub(crate) fn wants_flush(&self) -> bool {
+        matches!(self, Self::Tls(socket) if socket.wants_flush())
+    }
+
+    /// Whether an end is known that no event announces.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self, Self::Tls(socket) if socket.has_ended())
+    }
+
+    /// If it has ended because the peer does not speak TLS: how it failed. It is being told.
+    pub(crate) fn refuse(&mut self) -> Option<HandshakeFailure> {
+        match self {
+            Self::Tls(socket) => socket.refuse(),
+            Self::Tcp(_) | Self::Unix(_) => None,
         }
     }
 
     /// Bytes of memory that it holds itself.
-    pub(crate) const fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         match self {
             Self::Tcp(_) | Self::Unix(_) => 0,
+            Self::Tls(socket) => socket.memory(),
         }
     }
 
@@ -42,6 +92,7 @@ impl Socket {
         let source: &mut dyn Source = match self {
             Self::Tcp(socket) => socket,
             Self::Unix(socket) => socket,
+            Self::Tls(socket) => return socket.carrier().register(registry, token, interest),
         };
         registry.register(source, token, interest)
     }
@@ -52,6 +103,7 @@ impl Read for Socket {
         match self {
             Self::Tcp(socket) => socket.read(buf),
             Self::Unix(socket) => socket.read(buf),
+            Self::Tls(socket) => socket.read(buf),
         }
     }
 
@@ -59,6 +111,7 @@ impl Read for Socket {
         match self {
             Self::Tcp(socket) => socket.read_vectored(bufs),
             Self::Unix(socket) => socket.read_vectored(bufs),
+            Self::Tls(socket) => socket.read_vectored(bufs),
         }
     }
 }
@@ -68,6 +121,7 @@ impl Write for Socket {
         match self {
             Self::Tcp(socket) => socket.write(bytes),
             Self::Unix(socket) => socket.write(bytes),
+            Self::Tls(socket) => socket.write(bytes),
         }
     }
 
@@ -75,10 +129,14 @@ impl Write for Socket {
         match self {
             Self::Tcp(socket) => socket.write_vectored(bufs),
             Self::Unix(socket) => socket.write_vectored(bufs),
+            Self::Tls(socket) => socket.write_vectored(bufs),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => Ok(()),
+            Self::Tls(socket) => socket.flush(),
+        }
     }
 }

@@ -29,6 +29,7 @@ impl Switchboard {
                     continue;
                 }
                 (Sent::All, &Phase::Closing { theirs: true, .. }) => {
+                    conn.shut();
                     self.remove(now, key);
                     continue;
                 }

@@ -1,6 +1,8 @@
 //! A blocking client on a real socket, and relays with short patience. Every wait has a deadline; nothing sleeps.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
+pub mod tls;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -9,7 +11,9 @@ use phantom_core::id::PeerId;
 use phantom_core::wire::{
     CHANNELS_MAX, ClientFrame, ForwardHeader, OpenedBy, RelayFrame, SUBPROTOCOL, VERSION, Welcome,
 };
-use phantom_mio::{CloseCode, Handle, RelayServer, RunningRelay, ServerConfig, ServerStats};
+use phantom_mio::{
+    CloseCode, Handle, HandshakeFailure, RelayServer, RunningRelay, ServerConfig, ServerStats,
+};
 use socket2::{Domain, Socket, Type};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
@@ -284,4 +288,9 @@ pub const MANY: u8 = CHANNELS_MAX;
 /// A write that fails is of no interest: the other side may close first.
 pub fn send_quietly(socket: &mut TcpStream, bytes: &[u8]) {
     let _closed = socket.write_all(bytes);
+}
+
+/// How often handshakes have failed for this reason.
+pub fn failures(relay: &RunningRelay, failure: HandshakeFailure) -> u64 {
+    relay.handle().stats().handshake_failures.get(&failure).copied().unwrap_or(0)
 }
