@@ -183,12 +183,7 @@ impl RelayServer {
     }
 
     /// Ends the round that began at `began`; waits for events, for the next deadline, or not at all; says when the next round begins.
-    fn wait(
-        &mut self,
-        events: &mut Events,
-        stop_by: Option<Instant>,
-        began: Instant,
-    ) -> io::Result<Instant> {
+    fn wait(&mut self, events: &mut Events, stop_by: Option<Instant>, began: Instant) -> io::Result<Instant> {
         let now = self.clock.now();
         self.rounds.record(now.since(began));
         let accepting = self.paused_until.is_none() && self.listeners.iter().any(|listener| listener.ready);
