@@ -110,14 +110,10 @@ pub(crate) struct LogGuard(Arc<Queue>);
 impl LogGuard {
     /// Opens the file again, under the same name: for programs that rename logs. Does not wait for it. If the file cannot be opened, the
     /// old one is written on, and says so.
+    #[cfg_attr(not(test), allow(dead_code, reason = "called when SIGHUP comes"))]
     pub(crate) fn reopen(&self) {
         self.0.lock().reopen = true;
         self.0.changed.notify_all();
-    }
-
-    /// Another level, from now on.
-    pub(crate) fn set_level(&self, level: log::LevelFilter) {
-        log::set_max_level(level);
     }
 }
 
