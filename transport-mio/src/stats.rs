@@ -76,6 +76,8 @@ pub struct ServerStats {
     pub memory_used: usize,
     /// The budget.
     pub memory_limit: usize,
+    /// Whether new connections find no room in it.
+    pub memory_short: bool,
     /// Addresses that have connections.
     pub addresses: usize,
     /// How often a client was ahead of its pace.

@@ -189,6 +189,7 @@ impl Switchboard {
             relay: self.relay.stats().clone(),
             memory_used: self.budget.used(),
             memory_limit: self.budget.limit(),
+            memory_short: self.budget.refuses(),
             addresses: self.addresses.len(),
             frames_sent: self.stats.frames_sent + self.relay.stats().frames_forwarded,
             ..self.stats.clone()

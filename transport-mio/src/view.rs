@@ -283,3 +283,55 @@ impl Conn {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(address: SocketAddr, path: &str) -> String {
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        socket.write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// A relay whose loop runs, as far as anybody knows, and never answers.
+    #[test]
+    fn a_loop_that_hangs_is_seen() {
+        let poll = Poll::new().unwrap();
+        let handle = Handle::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        handle.begin();
+        let view = View::bind("127.0.0.1:0", handle).unwrap();
+        let begin = Instant::now();
+        let askers: Vec<_> = ["/healthz", "/readyz", "/metrics"]
+            .into_iter()
+            .map(|path| {
+                let address = view.local_addr();
+                thread::spawn(move || ask(address, path))
+            })
+            .collect();
+        for asker in askers {
+            let answer = asker.join().unwrap();
+            assert!(
+                answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("the relay's loop does not answer\n"),
+                "{answer}"
+            );
+        }
+        // One question serves all who wait, so this is at most two of them.
+        assert!(begin.elapsed() >= LOOP_TIME && begin.elapsed() < LOOP_TIME * 5 / 2, "{:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn a_relay_that_does_not_run_yet_is_not_ready() {
+        let poll = Poll::new().unwrap();
+        let view =
+            View::bind("127.0.0.1:0", Handle::new(Waker::new(poll.registry(), Token(0)).unwrap())).unwrap();
+        let answer = ask(view.local_addr(), "/readyz");
+        assert!(
+            answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("the relay does not run yet\n"),
+            "{answer}"
+        );
+    }
+}

@@ -10,8 +10,6 @@ const HEAD_MAX: usize = 8 * 1024;
 const HEADERS_MAX: usize = 64;
 /// With fewer descriptors left than this, new clients are not welcome.
 const DESCRIPTORS_LEFT_MIN: u64 = 16;
-/// With more of the memory budget in use than this share, in percent, new clients are not welcome.
-const MEMORY_FULL_PERCENT: u128 = 97;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const PATHS: &str = "/metrics  the counters, for Prometheus\n/healthz  whether the relay's loop answers\n/readyz   whether new clients are welcome\n";
@@ -128,7 +126,6 @@ const fn unhealthy(stats: &ServerStats) -> Option<&'static str> {
 
 /// Why new clients had better go elsewhere.
 fn unready(stats: &ServerStats, process: &ProcessStats) -> Option<&'static str> {
-    let memory_full = stats.memory_used as u128 * 100 > stats.memory_limit as u128 * MEMORY_FULL_PERCENT;
     if let Some(problem) = unhealthy(stats) {
         Some(problem)
     } else if stats.state == ServerState::Draining {
@@ -137,7 +134,7 @@ fn unready(stats: &ServerStats, process: &ProcessStats) -> Option<&'static str> 
         Some("the system has no room for another connection")
     } else if process.free_descriptors().is_some_and(|left| left < DESCRIPTORS_LEFT_MIN) {
         Some("hardly any descriptor is left")
-    } else if stats.memory_limit > 0 && memory_full {
+    } else if stats.memory_short {
         Some("the memory budget is used up")
     } else {
         None
@@ -193,11 +190,7 @@ mod tests {
             unready(&stats, &process(900))
         };
         assert_eq!(with(|_| {}), None);
-        assert_eq!(with(|stats| (stats.memory_used, stats.memory_limit) = (97, 100)), None);
-        assert_eq!(
-            with(|stats| (stats.memory_used, stats.memory_limit) = (98, 100)),
-            Some("the memory budget is used up")
-        );
+        assert_eq!(with(|stats| stats.memory_short = true), Some("the memory budget is used up"));
         assert_eq!(
             with(|stats| stats.accepting = false),
             Some("the system has no room for another connection")

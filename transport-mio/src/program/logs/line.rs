@@ -19,6 +19,7 @@ pub(crate) enum LogFormat {
     /// For people.
     #[default]
     Text,
+    #[cfg_attr(not(test), allow(dead_code, reason = "made by the settings"))]
     /// One JSON object for each line: `time`, `level`, `target`, `message`, and `fields` if there are any.
     Json,
 }
@@ -211,7 +212,8 @@ fn plain_char(out: &mut String, char: char) {
 
 fn cut(mut text: String) -> String {
     if text.len() > TEXT_MAX {
-        text.truncate(text.floor_char_boundary(TEXT_MAX));
+        let end = (0..=TEXT_MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(end);
         text.push('…');
     }
     text
