@@ -1,6 +1,10 @@
 //! `phantom-relay`: arguments, signals, exit status.
 #![forbid(unsafe_code)]
 
+mod program {
+    pub(crate) mod logs;
+}
+
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -11,6 +15,7 @@ use std::thread;
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 use phantom_mio::{Handle, RelayServer, SecretFile, ServerConfig, StartError};
+use program::logs::{self, LogSettings};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -56,10 +61,12 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    if log::set_logger(&Stderr).is_ok() {
-        log::set_max_level(log::LevelFilter::Warn);
-    }
-    match run(&Arguments::parse()) {
+    let settings = LogSettings { level: log::LevelFilter::Warn, ..LogSettings::default() };
+    let ended = match logs::start(&settings) {
+        Ok(_guard) => run(&Arguments::parse()),
+        Err(error) => Err(error.into()),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&mut io::stderr(), &format!("phantom-relay: {error}"));
@@ -123,21 +130,4 @@ fn greeting(address: SocketAddr) -> String {
 /// Nobody may be listening any more; that is no reason to stop.
 fn say(to: &mut impl Write, line: &str) {
     let _unheard = writeln!(to, "{line}").and_then(|()| to.flush());
-}
-
-/// Warnings of this program's own, one line each.
-struct Stderr;
-
-impl log::Log for Stderr {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.target().starts_with("phantom_")
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) {
-            say(&mut io::stderr(), &format!("phantom-relay: {}", record.args()));
-        }
-    }
-
-    fn flush(&self) {}
 }

@@ -1,6 +1,8 @@
 //! A blocking client on a real socket, and relays with short patience. Every wait has a deadline; nothing sleeps.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
+pub mod scrape;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
