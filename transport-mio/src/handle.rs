@@ -53,7 +53,7 @@ impl Handle {
 
     /// Asks the relay to stop: it listens no more, tells its clients to come back later, closes their connections with
     /// [`GoingAway`](phantom_core::wire::CloseCode::GoingAway), and [`run`](crate::RelayServer::run) returns after at most
-    /// [`close_linger`](crate::ServerLimits::close_linger). Does not wait for that.
+    /// [`drain_timeout`](crate::ServerLimits::drain_timeout). Does not wait for that.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::Release);
         self.wake();
@@ -180,7 +180,7 @@ impl RunningRelay {
         self.handle.clone()
     }
 
-    /// Stops it and waits for its end, at most [`close_linger`](crate::ServerLimits::close_linger).
+    /// Stops it and waits for its end, at most [`drain_timeout`](crate::ServerLimits::drain_timeout).
     ///
     /// # Errors
     /// What [`run`](crate::RelayServer::run) returned.

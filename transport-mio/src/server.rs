@@ -175,7 +175,7 @@ impl RelayServer {
                     // The ports and files are free for a successor from here on.
                     self.listeners.clear();
                     self.board.drain(now);
-                    now + self.limits.close_linger
+                    now + self.limits.drain_timeout
                 });
                 if self.board.len() == 0 || end <= now {
                     log::info!(sockets = self.board.len(); "the relay has drained");

@@ -162,6 +162,7 @@ impl Switchboard {
 
     /// Tells every client when to come back, and closes every socket.
     pub(crate) fn drain(&mut self, now: Instant) {
+        self.limits.close_linger = self.limits.drain_timeout;
         self.relay.drain(now, self.limits.drain_after);
         self.apply_outputs(now);
         for key in self.conns.keys().collect::<Vec<_>>() {

@@ -27,6 +27,7 @@ pub fn relay() -> RunningRelay {
 pub fn relay_with(change: impl FnOnce(&mut ServerConfig)) -> RunningRelay {
     let mut config = ServerConfig::default();
     config.server.close_linger = Duration::from_millis(300);
+    config.server.drain_timeout = config.server.close_linger;
     change(&mut config);
     RelayServer::bind_with("127.0.0.1:0", config).unwrap().spawn().unwrap()
 }
