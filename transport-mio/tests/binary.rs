@@ -5,6 +5,7 @@
 mod common;
 mod program;
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
@@ -147,8 +148,60 @@ fn every_place_has_its_line_and_serves() {
 }
 
 #[test]
+fn a_log_file_that_cannot_be_written_is_one_clear_sentence() {
+    for arguments in [&["--log-file", "/no/such/folder/log"][..], &["--log-file", "/", "--check-config"]] {
+        let output = on_free_port().args(arguments).output().unwrap();
+        refuses(&output, 7, &["--log-file: ", "cannot be written", "check that its folder exists"]);
+    }
+}
+
+#[test]
+fn a_full_disk_costs_lines_and_says_so_and_the_relay_serves() {
+    let mut relay = Running::start(on_free_port().args(["--log-file", "/dev/full", "--log-level", "info"]));
+    Pair::meet(relay.address).exchange(b"served all the same");
+    relay.hears("log_file: /dev/full cannot be written");
+    relay.signal("TERM");
+    assert_eq!(relay.end(), (Some(0), String::new()), "said once");
+}
+
+#[test]
+fn the_log_goes_where_and_as_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    let relay = Running::start(on_free_port().arg("--log-file").arg(&file).args([
+        "--log-format",
+        "json",
+        "--log-level",
+        "info",
+    ]));
+    relay.signal("TERM");
+    assert_eq!(relay.end(), (Some(0), String::new()));
+    let log = std::fs::read_to_string(&file).unwrap();
+    let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!(last["message"], "the relay has drained", "{log}");
+}
+
+#[test]
+fn metrics_are_shown_where_the_settings_say() {
+    let mut relay = Running::start(on_free_port().args(["--metrics-listen", "127.0.0.1:0"]));
+    let line = relay.next_line();
+    let address = line.strip_prefix("phantom-relay shows its metrics at http://").unwrap();
+    let mut socket = tcp(address.strip_suffix("/metrics").unwrap().parse().unwrap());
+    socket.write_all(b"GET /readyz HTTP/1.1\r\nHost: relay\r\n\r\n").unwrap();
+    let answer = String::from_utf8(common::read_to_end(&mut socket)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = on_free_port().args(["--metrics-listen", &address]).output().unwrap();
+    refuses(&output, 3, &["--metrics-listen: ", "in use"]);
+}
+
+#[test]
 fn says_when_there_is_room_for_fewer_than_it_should_take() {
-    let script = format!("ulimit -n 256; exec '{PROGRAM}' --listen 127.0.0.1:0 --max-connections 1000");
+    let script = format!(
+        "ulimit -n 256; exec '{PROGRAM}' --listen 127.0.0.1:0 --max-connections 1000 --log-level warn"
+    );
     let relay = Running::start(Command::new("sh").args(["-c", &script]));
     Pair::meet(relay.address).exchange(b"served");
     relay.signal("TERM");

@@ -420,9 +420,6 @@ fn a_settings_file_that_cannot_be_read_is_one_sentence() {
     let output = with_file(&missing).output().unwrap();
     refuses(
         &output,
-        &[format!(
-            "the settings file {} cannot be read: No such file or directory (os error 2)",
-            missing.display()
-        )],
+        &[format!("the settings file {} cannot be read: No such file or directory", missing.display())],
     );
 }

@@ -42,7 +42,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(status: Status, sentence: impl Into<String>) -> Self {
-        Self { status, sentence: sentence.into() }
+        Self { status, sentence: without_numbers(sentence.into()) }
     }
 }
 
@@ -63,4 +63,14 @@ impl From<StartError> for Fault {
         };
         Self::new(status, error.to_string())
     }
+}
+
+/// The system's numbers of errors say nothing to whoever reads their names.
+fn without_numbers(mut sentence: String) -> String {
+    while let Some(from) = sentence.find(" (os error ")
+        && let Some(length) = sentence[from..].find(')')
+    {
+        sentence.replace_range(from..=from + length, "");
+    }
+    sentence
 }
