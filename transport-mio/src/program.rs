@@ -10,6 +10,7 @@ mod limits;
 mod logs;
 mod places;
 mod print;
+mod probe;
 mod room;
 mod serve;
 mod settings;
@@ -53,6 +54,7 @@ fn run() -> Result<(), Vec<Fault>> {
             files::check(&effective)?;
             say(&mut io::stdout(), "configuration is good\n");
         }
+        Request::Probe(inputs) => probe::run(&gather(&inputs)?).map_err(|fault| vec![fault])?,
         Request::Serve(inputs) => serve::serve(gather(&inputs)?).map_err(|fault| vec![fault])?,
     }
     Ok(())

@@ -190,6 +190,13 @@ fn metrics_are_shown_where_the_settings_say() {
     socket.write_all(b"GET /readyz HTTP/1.1\r\nHost: relay\r\n\r\n").unwrap();
     let answer = String::from_utf8(common::read_to_end(&mut socket)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let address = address.strip_suffix("/metrics").unwrap();
+    let output = program().args(["--metrics-listen", address, "probe"]).output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+    drop(relay);
+    let output = program().args(["--metrics-listen", address, "probe"]).output().unwrap();
+    refuses(&output, 1, &[address, "does not answer"]);
+    refuses(&program().arg("probe").output().unwrap(), 2, &["probe needs metrics_listen"]);
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

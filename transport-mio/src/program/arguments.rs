@@ -45,6 +45,8 @@ pub(crate) enum Request {
     Check(Inputs),
     /// Show the settings that hold.
     Print(Inputs),
+    /// Ask a running relay whether it is well.
+    Probe(Inputs),
     /// Help, or the version: this text.
     Show(String),
 }
@@ -69,7 +71,9 @@ pub(crate) fn parse(
         flags: flags(&matches)?,
         environment: environment.collect(),
     };
-    if matches.get_flag("check-config") {
+    if matches.subcommand_name() == Some("probe") {
+        Ok(Request::Probe(inputs))
+    } else if matches.get_flag("check-config") {
         Ok(Request::Check(inputs))
     } else if matches.get_flag("print-config") {
         Ok(Request::Print(inputs))
@@ -119,6 +123,11 @@ fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Show the settings that hold, as a file for --config"),
         )
+        .subcommand(
+            Command::new("probe")
+                .about("Ask the relay at metrics_listen whether it is well; status 0 if it is"),
+        )
+        .disable_help_subcommand(true)
         .args(TABLE.iter().map(|setting| arg(setting, &defaults)))
 }
 
@@ -153,12 +162,17 @@ fn sentence(error: &clap::Error) -> String {
                 None => format!("unknown option {argument}; --help lists all"),
             }
         }
-        (ErrorKind::UnknownArgument, Some(argument)) => {
-            format!("`{argument}` is not expected; --help says what is")
+        (ErrorKind::UnknownArgument, Some(argument)) => unexpected(&argument),
+        (ErrorKind::InvalidSubcommand, _) => {
+            unexpected(&context(ContextKind::InvalidSubcommand).unwrap_or_default())
         }
         _ => {
             let text = error.to_string();
             text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
         }
     }
+}
+
+fn unexpected(argument: &str) -> String {
+    format!("`{argument}` is not expected; --help says what is")
 }
