@@ -61,6 +61,8 @@ pub struct ServerLimits {
     pub accept_pause: Duration,
     /// When clients are told to come back after [`stop`](crate::Handle::stop).
     pub drain_after: Duration,
+    /// How long after [`stop`](crate::Handle::stop) a connection may take to receive what waits for it, and to close its side.
+    pub drain_timeout: Duration,
 }
 
 impl Default for ServerLimits {
@@ -80,6 +82,7 @@ impl Default for ServerLimits {
             client_messages_per_second: 100_000,
             accept_pause: Duration::from_millis(100),
             drain_after: Duration::from_secs(1),
+            drain_timeout: Duration::from_secs(5),
         }
     }
 }

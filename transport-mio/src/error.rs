@@ -67,7 +67,7 @@ impl fmt::Display for StartError {
                 ),
                 ErrorKind::PermissionDenied => write!(
                     f,
-                    "this user may not listen on {address}; choose a port from 1024 up or run with the privilege to use this one"
+                    "this user may not listen on {address}; choose a port from 1024 up, or give the program CAP_NET_BIND_SERVICE (in a systemd unit: AmbientCapabilities=)"
                 ),
                 ErrorKind::AddrNotAvailable => {
                     write!(

@@ -3,9 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use mio::Waker;
 
@@ -34,7 +35,7 @@ pub struct Reload {
 /// Who wants to know the counters.
 enum Questions {
     /// The loop runs, and answers these.
-    Asked(Vec<Sender<ServerStats>>),
+    Asked(Vec<SyncSender<ServerStats>>),
     /// The loop does not run; these are its first or last counters.
     Known(Box<ServerStats>),
 }
@@ -52,7 +53,7 @@ impl Handle {
 
     /// Asks the relay to stop: it listens no more, tells its clients to come back later, closes their connections with
     /// [`GoingAway`](phantom_core::wire::CloseCode::GoingAway), and [`run`](crate::RelayServer::run) returns after at most
-    /// [`close_linger`](crate::ServerLimits::close_linger). Does not wait for that.
+    /// [`drain_timeout`](crate::ServerLimits::drain_timeout). Does not wait for that.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::Release);
         self.wake();
@@ -61,17 +62,11 @@ impl Handle {
     /// The counters as of now; those of its end, if the relay has stopped; all zero, if it has not yet begun.
     #[must_use]
     pub fn stats(&self) -> ServerStats {
-        let answer: Receiver<ServerStats> = match &mut *self.questions() {
-            Questions::Known(stats) => return (**stats).clone(),
-            Questions::Asked(senders) => {
-                let (sender, receiver) = channel();
-                senders.push(sender);
-                receiver
-            }
-        };
-        self.wake();
-        // The loop answers, or leaves its last counters when it ends.
-        answer.recv().unwrap_or_default()
+        match self.ask() {
+            Ok(known) => known,
+            // The loop answers, or leaves its last counters when it ends.
+            Err(answer) => answer.recv().unwrap_or_default(),
+        }
     }
 
     /// Gives a running relay new configuration for the connections that come from now on; those that are there keep theirs and notice
@@ -91,8 +86,30 @@ impl Handle {
         std::mem::take(&mut *self.0.reload.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
+    /// The same, but no longer than this: `None` if the relay's loop runs and has not answered by then.
+    #[must_use]
+    pub fn stats_within(&self, patience: Duration) -> Option<ServerStats> {
+        match self.ask() {
+            Ok(known) => Some(known),
+            Err(answer) => answer.recv_timeout(patience).ok(),
+        }
+    }
+
+    /// Whether the relay was asked to [stop](Self::stop).
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
         self.0.stop.load(Ordering::Acquire)
+    }
+
+    /// The counters if they are known without the loop, or where its answer will come.
+    fn ask(&self) -> Result<ServerStats, Receiver<ServerStats>> {
+        let (sender, answer) = sync_channel(1);
+        match &mut *self.questions() {
+            Questions::Known(stats) => return Ok((**stats).clone()),
+            Questions::Asked(senders) => senders.push(sender),
+        }
+        self.wake();
+        Err(answer)
     }
 
     /// From now on the loop answers.
@@ -163,7 +180,7 @@ impl RunningRelay {
         self.handle.clone()
     }
 
-    /// Stops it and waits for its end, at most [`close_linger`](crate::ServerLimits::close_linger).
+    /// Stops it and waits for its end, at most [`drain_timeout`](crate::ServerLimits::drain_timeout).
     ///
     /// # Errors
     /// What [`run`](crate::RelayServer::run) returned.

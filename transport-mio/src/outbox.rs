@@ -107,8 +107,13 @@ impl Outbox {
         self.control.capacity() + self.data_memory + self.data.capacity() * size_of::<Chunk>()
     }
 
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.control.len() + self.data_bytes
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.data_bytes == 0
+        self.len() == 0
     }
 
     /// Writes as much as one call takes; says how much that was.

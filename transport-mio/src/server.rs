@@ -17,6 +17,7 @@ use crate::entropy;
 use crate::error::StartError;
 use crate::handle::{Handle, RunningRelay};
 use crate::listener::{Listener, LocalAddress};
+use crate::stats::{Histogram, ServerState, ServerStats};
 use crate::switchboard::Switchboard;
 use crate::token::{self, WAKER};
 
@@ -42,6 +43,10 @@ pub struct RelayServer {
     board: Switchboard,
     /// Set while no connection is accepted, because the system had no room for one.
     paused_until: Option<Instant>,
+    /// When it was made, in seconds of Unix time.
+    started: u64,
+    rounds: Histogram,
+    lateness: Histogram,
 }
 
 impl RelayServer {
@@ -94,6 +99,9 @@ impl RelayServer {
             board: Switchboard::new(relay, limits.clone(), config.addresses),
             limits,
             paused_until: None,
+            started: clock::unix_now(),
+            rounds: Histogram::default(),
+            lateness: Histogram::default(),
         })
     }
 
@@ -141,9 +149,10 @@ impl RelayServer {
     fn serve(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         let mut stop_by = None;
+        let mut now = self.clock.now();
+        log::info!("the relay serves");
         loop {
-            self.wait(&mut events, stop_by)?;
-            let now = self.clock.now();
+            now = self.wait(&mut events, stop_by, now)?;
             for event in &events {
                 if event.token() == WAKER {
                     continue;
@@ -159,24 +168,27 @@ impl RelayServer {
             self.accept(now);
             self.board.turns(now);
             self.board.timeout(now);
-            self.handle.answer(|| self.board.stats());
+            self.handle.answer(|| self.stats(ServerState::Serving));
             if self.handle.is_stopping() {
                 let end = *stop_by.get_or_insert_with(|| {
+                    log::info!("the relay drains: it listens no more, and tells its clients");
                     // The ports and files are free for a successor from here on.
                     self.listeners.clear();
                     self.board.drain(now);
-                    now + self.limits.close_linger
+                    now + self.limits.drain_timeout
                 });
                 if self.board.len() == 0 || end <= now {
+                    log::info!(sockets = self.board.len(); "the relay has drained");
                     return Ok(());
                 }
             }
         }
     }
 
-    /// Waits for events, for the next deadline, or not at all.
-    fn wait(&mut self, events: &mut Events, stop_by: Option<Instant>) -> io::Result<()> {
+    /// Ends the round that began at `began`; waits for events, for the next deadline, or not at all; says when the next round begins.
+    fn wait(&mut self, events: &mut Events, stop_by: Option<Instant>, began: Instant) -> io::Result<Instant> {
         let now = self.clock.now();
+        self.rounds.record(now.since(began));
         let accepting = self.paused_until.is_none() && self.listeners.iter().any(|listener| listener.ready);
         let deadline = self.board.deadline().into_iter().chain(self.paused_until).chain(stop_by).min();
         let timeout = if accepting || self.board.is_busy() {
@@ -185,8 +197,26 @@ impl RelayServer {
             deadline.map(|at| at.since(now))
         };
         match self.poll.poll(events, timeout) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
-            result => result,
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        let now = self.clock.now();
+        if let Some(at) = deadline.filter(|&at| at <= now) {
+            self.lateness.record(now.since(at));
+        }
+        Ok(now)
+    }
+
+    /// The counters of the board and those of the loop itself.
+    fn stats(&self, state: ServerState) -> ServerStats {
+        ServerStats {
+            state: if self.listeners.is_empty() { state.max(ServerState::Draining) } else { state },
+            accepting: self.paused_until.is_none() && !self.listeners.is_empty(),
+            started: self.started,
+            uptime: self.clock.now().since(Instant::ZERO),
+            rounds: self.rounds.clone(),
+            lateness: self.lateness.clone(),
+            ..self.board.stats()
         }
     }
 
@@ -238,7 +268,7 @@ impl RelayServer {
 /// Whoever asks for the counters from here on gets the last ones.
 impl Drop for RelayServer {
     fn drop(&mut self) {
-        self.handle.end(self.board.stats());
+        self.handle.end(self.stats(ServerState::Stopped));
     }
 }
 

@@ -26,7 +26,7 @@ use crate::inbound::{Fault, Inbound, Incoming, Rules};
 use crate::pace::Rate;
 use crate::proxy::{ClientAddresses, Introduction};
 use crate::socket::Socket;
-use crate::stats::ServerStats;
+use crate::stats::{Refusal, ServerStats};
 use crate::timers::{Timers, Wait};
 use crate::token::{Key, Links, Slots};
 
@@ -172,6 +172,7 @@ impl Switchboard {
 
     /// Tells every client when to come back, and closes every socket.
     pub(crate) fn drain(&mut self, now: Instant) {
+        self.limits.close_linger = self.limits.drain_timeout;
         self.relay.drain(now, self.limits.drain_after);
         self.apply_outputs(now);
         for key in self.conns.keys().collect::<Vec<_>>() {
@@ -197,15 +198,17 @@ impl Switchboard {
 
     /// The counters and the figures of now.
     pub(crate) fn stats(&self) -> ServerStats {
-        ServerStats {
+        let mut stats = ServerStats {
             relay: self.relay.stats().clone(),
-            sockets: self.conns.len(),
-            outbox_bytes: self.conns.values().map(|c| c.outbox.data_bytes() + c.outbox.control_bytes()).sum(),
             memory_used: self.budget.used(),
             memory_limit: self.budget.limit(),
+            memory_short: self.budget.refuses(),
             addresses: self.addresses.len(),
+            frames_sent: self.stats.frames_sent + self.relay.stats().frames_forwarded,
             ..self.stats.clone()
-        }
+        };
+        self.conns.values().for_each(|conn| stats.see(conn));
+        stats
     }
 
     /// One turn: what was kept when its sender was held up, or one read. Says how much work that was, in bytes.
@@ -225,6 +228,7 @@ impl Switchboard {
                 Received::End => self.lose(now, key),
                 Received::Bytes(filled) => {
                     work = filled.read;
+                    self.stats.bytes_received += work as u64;
                     if filled.frame
                         && let Some(mut frame) = conn.inbound().map(Inbound::take_frame)
                     {
@@ -314,8 +318,12 @@ impl Switchboard {
         socket.outbox.push_raw(answer);
         mark(&mut self.dirty, key, socket);
         let source = socket.source;
-        let opened =
-            if self.budget.refuses() { Err(CloseCode::RelayFull) } else { self.relay.open(now, source) };
+        let opened = if self.budget.refuses() {
+            self.stats.count_refusal(Refusal::Memory);
+            Err(CloseCode::RelayFull)
+        } else {
+            self.relay.open(now, source)
+        };
         match opened {
             Ok(conn) => {
                 socket.phase = Phase::Open { conn, inbound: Inbound::default() };
@@ -347,6 +355,7 @@ impl Switchboard {
             let held = match incoming {
                 Incoming::Nothing => break,
                 Incoming::Message { payload, .. } => {
+                    self.stats.frames_received += 1;
                     let frame = &mut input[payload.clone()];
                     match self.relay.handle(now, Input::Frame { from, frame }) {
                         Handled::Forward(to) => {
@@ -359,6 +368,7 @@ impl Switchboard {
                     }
                 }
                 Incoming::Gathered { mut payload, .. } => {
+                    self.stats.frames_received += 1;
                     match self.relay.handle(now, Input::Frame { from, frame: &mut payload }) {
                         Handled::Forward(to) => {
                             self.finish_run(now, input);
@@ -425,6 +435,7 @@ impl Switchboard {
                         Place::Behind => conn.outbox.push_data(opcode::BINARY, &frame),
                     }
                     mark(&mut self.dirty, key, conn);
+                    self.stats.frames_sent += 1;
                     if conn.outbox.control_bytes() > self.limits.control_bytes_max {
                         let stalled = Input::Invalid { from: to, code: CloseCode::Stalled };
                         let _done = self.relay.handle(now, stalled);

@@ -1,90 +1,19 @@
-//! The program `phantom-relay`: what it prints, how it stops, what it says when it cannot start.
+//! The program `phantom-relay`: what it prints, what it says when it cannot start, and its exit status.
 #![cfg(unix)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod common;
+mod program;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Output, Stdio};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
 
 use common::{Client, Pair, tcp};
 use phantom_core::wire::{ClientFrame, RelayFrame, VERSION};
 use phantom_mio::CloseCode;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_phantom-relay");
-
-fn program() -> Command {
-    let mut command = Command::new(PROGRAM);
-    for name in ["LISTEN", "SECRET_FILE", "MAX_CONNECTIONS"] {
-        command.env_remove(format!("PHANTOM_RELAY_{name}"));
-    }
-    command
-}
-
-/// A running program, ended with the test whatever happens.
-struct Running {
-    child: Child,
-    address: SocketAddr,
-    line: String,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line
-            .strip_prefix("phantom-relay listens on ")
-            .and_then(|rest| rest.split(';').next())
-            .unwrap_or_else(|| panic!("{line:?}"))
-            .parse()
-            .unwrap();
-        Self { child, address, line }
-    }
-
-    fn signal(&self, name: &str) {
-        assert!(
-            Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap().success()
-        );
-    }
-
-    /// Its exit status and what it said on stderr.
-    fn end(mut self) -> (Option<i32>, String) {
-        let status = self.child.wait().unwrap();
-        let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        (status.code(), said)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _status = self.child.wait();
-    }
-}
-
-fn on_free_port() -> Command {
-    let mut command = program();
-    command.args(["--listen", "127.0.0.1:0"]);
-    command
-}
-
-/// One sentence on stderr, nothing on stdout, and this status.
-fn refuses(output: &Output, status: i32, words: &[&str]) {
-    let said = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(status), "{said}");
-    assert_eq!(output.stdout, b"");
-    assert_eq!(said.trim_end().lines().count(), 1, "{said}");
-    for word in words {
-        assert!(said.contains(word), "{word:?} in {said:?}");
-    }
-    assert!(
-        !said.contains("panicked") && !said.contains("Error {") && !said.contains("os error 2)"),
-        "{said}"
-    );
-}
+use program::{PROGRAM, Running, on_free_port, program, refuses};
 
 #[test]
 fn says_where_it_is_and_serves_and_stops_when_told() {
@@ -122,24 +51,33 @@ fn a_port_in_use_is_one_clear_sentence() {
 
 #[test]
 fn an_address_that_is_none_is_one_clear_sentence() {
-    for address in ["nonsense", "127.0.0.1", "127.0.0.1:70000", "203.0.113.7:7777"] {
+    for address in ["nonsense", "127.0.0.1", "127.0.0.1:70000"] {
         let output = program().args(["--listen", address]).output().unwrap();
-        refuses(&output, 3, &["address"]);
+        refuses(&output, 2, &["--listen", "host:port"]);
+    }
+    for address in ["203.0.113.7:7777", "no-such-host.invalid:7777", "unix:/no/such/folder/socket"] {
+        let output = program().args(["--listen", address]).output().unwrap();
+        refuses(&output, 3, &["--listen"]);
     }
 }
 
 #[test]
 fn wrong_arguments_are_status_2_and_help_has_examples() {
-    for arguments in [&["--lisen", "x"][..], &["--max-connections", "many"], &["--listen", ""], &["extra"]] {
-        let output = program().args(arguments).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(!output.stderr.is_empty());
+    for (arguments, word) in [
+        (&["--lisen", "x"][..], "--listen"),
+        (&["--max-connections", "many"], "--max-connections"),
+        (&["--listen", ""], "--listen"),
+        (&["--listen"], "--listen"),
+        (&["--max-connections", "1", "--max-connections", "2"], "--max-connections"),
+        (&["extra"], "extra"),
+    ] {
+        refuses(&program().args(arguments).output().unwrap(), 2, &[word]);
     }
     let help = program().arg("--help").output().unwrap();
     let text = String::from_utf8(help.stdout).unwrap();
     assert_eq!(help.status.code(), Some(0));
     assert!(
-        text.contains("Examples:") && text.contains("Exit status:") && text.contains("PHANTOM_RELAY_LISTEN"),
+        ["Examples:", "Exit status:", "PHANTOM_RELAY_MAX_CONNECTIONS"].iter().all(|word| text.contains(word)),
         "{text}"
     );
 }
@@ -190,8 +128,102 @@ fn a_secret_file_that_is_none_is_one_clear_sentence() {
 }
 
 #[test]
+fn every_place_has_its_line_and_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let unix = format!("unix:{}", path.display());
+    let mut relay = Running::start(on_free_port().args(["--listen", "127.0.0.1:0", "--listen", &unix]));
+    let second: SocketAddr = relay.next_line().split("ws://").nth(1).unwrap().trim().parse().unwrap();
+    assert_eq!(
+        relay.next_line(),
+        format!("phantom-relay listens on {unix}; a reverse proxy on this machine forwards clients to it")
+    );
+    let ((mut a, _), (mut b, b_id)) = (Client::join(relay.address), Client::join(second));
+    common::connect(&mut a, 1, &mut b, b_id);
+    drop((a, b));
+    UnixStream::connect(&path).unwrap();
+    relay.signal("TERM");
+    relay.end();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_log_file_that_cannot_be_written_is_one_clear_sentence() {
+    for arguments in [&["--log-file", "/no/such/folder/log"][..], &["--log-file", "/", "--check-config"]] {
+        let output = on_free_port().args(arguments).output().unwrap();
+        refuses(&output, 7, &["--log-file: ", "cannot be written", "check that its folder exists"]);
+    }
+}
+
+#[test]
+fn a_full_disk_costs_lines_and_says_so_and_the_relay_serves() {
+    let mut relay = Running::start(on_free_port().args(["--log-file", "/dev/full", "--log-level", "info"]));
+    Pair::meet(relay.address).exchange(b"served all the same");
+    relay.hears("log_file: /dev/full cannot be written");
+    relay.signal("TERM");
+    assert_eq!(relay.end(), (Some(0), String::new()), "said once");
+}
+
+#[test]
+fn the_log_goes_where_and_as_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log");
+    let relay = Running::start(on_free_port().arg("--log-file").arg(&file).args([
+        "--log-format",
+        "json",
+        "--log-level",
+        "info",
+    ]));
+    relay.signal("TERM");
+    assert_eq!(relay.end(), (Some(0), String::new()));
+    let log = std::fs::read_to_string(&file).unwrap();
+    let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!(last["message"], "the relay has drained", "{log}");
+}
+
+#[test]
+fn metrics_are_shown_where_the_settings_say() {
+    let mut relay = Running::start(on_free_port().args(["--metrics-listen", "127.0.0.1:0"]));
+    let line = relay.next_line();
+    let address = line.strip_prefix("phantom-relay shows its metrics at http://").unwrap();
+    let mut socket = tcp(address.strip_suffix("/metrics").unwrap().parse().unwrap());
+    socket.write_all(b"GET /readyz HTTP/1.1\r\nHost: relay\r\n\r\n").unwrap();
+    let answer = String::from_utf8(common::read_to_end(&mut socket)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let address = address.strip_suffix("/metrics").unwrap();
+    let output = program().args(["--metrics-listen", address, "probe"]).output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+    drop(relay);
+    let output = program().args(["--metrics-listen", address, "probe"]).output().unwrap();
+    refuses(&output, 1, &[address, "does not answer"]);
+    refuses(&program().arg("probe").output().unwrap(), 2, &["probe needs metrics_listen"]);
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = on_free_port().args(["--metrics-listen", &address]).output().unwrap();
+    refuses(&output, 3, &["--metrics-listen: ", "in use"]);
+}
+
+#[test]
+fn says_when_there_is_room_for_fewer_than_it_should_take() {
+    let script = format!(
+        "ulimit -n 256; exec '{PROGRAM}' --listen 127.0.0.1:0 --max-connections 1000 --log-level warn"
+    );
+    let relay = Running::start(Command::new("sh").args(["-c", &script]));
+    Pair::meet(relay.address).exchange(b"served");
+    relay.signal("TERM");
+    let (status, said) = relay.end();
+    assert_eq!((status, said.lines().count()), (Some(0), 1), "{said}");
+    for word in ["room for 192 connections, not 1000", "max_connections", "LimitNOFILE=", "1064"] {
+        assert!(said.contains(word), "{word} in {said}");
+    }
+}
+
+#[test]
 fn survives_having_no_room_for_another_connection() {
-    let script = format!("ulimit -n 40; exec '{PROGRAM}' --listen 127.0.0.1:0");
+    // Ten files that it does not know of are open already, so that the limit is lower than it thinks.
+    let script =
+        format!("exec 5</dev/null 6<&5 7<&5 8<&5 9<&5; ulimit -n 24; exec '{PROGRAM}' --listen 127.0.0.1:0");
     let relay = Running::start(Command::new("sh").args(["-c", &script]));
     let mut honest = Pair::meet(relay.address);
     let crowd: Vec<_> = (0..60).map(|_| tcp(relay.address)).collect();

@@ -93,6 +93,7 @@ impl Switchboard {
         let Some((_, key)) = self.run.to.take() else { return };
         if let Some(receiver) = self.conns.get_mut(key) {
             let mut written = receiver.send_now(now, buf, &self.run.places);
+            self.stats.bytes_sent += written as u64;
             if written < self.run.bytes {
                 for place in &self.run.places {
                     let gone = written.min(place.len());

@@ -23,7 +23,10 @@ impl Switchboard {
         while let Some(key) = self.dirty.pop() {
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.dirty = false;
-            match (conn.send(now), &conn.phase) {
+            let waiting = conn.outbox.len();
+            let sent = conn.send(now);
+            self.stats.bytes_sent += (waiting - conn.outbox.len()) as u64;
+            match (sent, &conn.phase) {
                 (Sent::Dead, _) => {
                     self.lose(now, key);
                     continue;

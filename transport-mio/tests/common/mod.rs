@@ -1,6 +1,7 @@
 //! A blocking client on a real socket, and relays with short patience. Every wait has a deadline; nothing sleeps.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
+pub mod scrape;
 pub mod tls;
 
 use std::io::{ErrorKind, Read, Write};
@@ -29,6 +30,7 @@ pub fn relay() -> RunningRelay {
 pub fn relay_with(change: impl FnOnce(&mut ServerConfig)) -> RunningRelay {
     let mut config = ServerConfig::default();
     config.server.close_linger = Duration::from_millis(300);
+    config.server.drain_timeout = config.server.close_linger;
     change(&mut config);
     RelayServer::bind_with("127.0.0.1:0", config).unwrap().spawn().unwrap()
 }

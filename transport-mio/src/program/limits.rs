@@ -1,0 +1,60 @@
+//! The library's limits and the log's settings, as the settings say them.
+
+use log::LevelFilter;
+use phantom_mio::ServerConfig;
+
+use super::logs::{self, LogSettings};
+use super::value::{LogFormat, LogLevel};
+
+use super::table::Settings;
+
+/// Everything but the secrets.
+pub(crate) fn config(settings: &Settings) -> ServerConfig {
+    let mut config = ServerConfig::default();
+    let relay = &mut config.relay;
+    relay.connections_max = settings.max_connections;
+    relay.channels_max = settings.max_channels;
+    relay.requests_out_max = settings.max_requests_out;
+    relay.requests_in_max = settings.max_requests_in;
+    relay.request_lifetime = settings.request_lifetime.duration();
+    relay.register_timeout = settings.register_timeout.duration();
+    relay.idle_timeout = settings.idle_timeout.duration();
+    relay.stuck_timeout = settings.channel_stall_timeout.duration();
+    relay.rejoin_lifetime = settings.rejoin_lifetime.duration();
+    relay.retired_for = settings.retired_for.duration();
+    relay.retired_max = settings.max_retired;
+    relay.token_lifetime = settings.token_lifetime.duration();
+    relay.token_renewal = settings.token_renewal.duration();
+    let server = &mut config.server;
+    server.memory = settings.memory.bytes();
+    server.client_bytes_per_second = settings.client_bytes_per_second.0;
+    server.client_messages_per_second = settings.client_messages_per_second;
+    server.handshake_timeout = settings.handshake_timeout.duration();
+    server.handshakes_max = settings.max_handshakes;
+    server.outbox_bytes_max = settings.receiver_buffer.bytes();
+    server.outbox_bytes_low = settings.receiver_buffer_low.bytes();
+    server.control_bytes_max = settings.control_buffer.bytes();
+    server.stall_timeout = settings.stall_timeout.duration();
+    server.close_linger = settings.close_linger.duration();
+    server.drain_timeout = settings.drain_timeout.duration();
+    server.drain_after = settings.come_back_after.duration();
+    config
+}
+
+/// How the log is written.
+pub(crate) fn log(settings: &Settings) -> LogSettings {
+    LogSettings {
+        level: match settings.log_level {
+            LogLevel::Error => LevelFilter::Error,
+            LogLevel::Warn => LevelFilter::Warn,
+            LogLevel::Info => LevelFilter::Info,
+            LogLevel::Debug => LevelFilter::Debug,
+        },
+        format: match settings.log_format {
+            LogFormat::Text => logs::LogFormat::Text,
+            LogFormat::Json => logs::LogFormat::Json,
+        },
+        file: settings.log_file.clone(),
+        addresses: settings.log_addresses,
+    }
+}

@@ -1,0 +1,69 @@
+//! From settings to a relay that runs, and to its end.
+
+use std::io;
+
+use phantom_mio::{Handle, RelayServer, Reload, View};
+
+use super::fault::{Fault, Status};
+use super::logs::LogGuard;
+use super::settings::Effective;
+use super::signals::Signals;
+use super::{files, limits, places, room, say, systemd};
+
+/// Runs until it is told to stop.
+pub(crate) fn serve(effective: Effective) -> Result<(), Fault> {
+    // Before there are threads.
+    let inherited =
+        systemd::inherited().map_err(|error| refused("the sockets that systemd hands over", &error))?;
+    let signals = Signals::take().map_err(|error| refused("signals", &error))?;
+    let log = files::log(&effective)?;
+    for note in &effective.notes {
+        log::warn!("{note}");
+    }
+    let mut config = limits::config(&effective.settings);
+    if let Some(file) = files::secret(&effective)? {
+        config.secret = Some(file.secret);
+        config.previous_secret = file.previous;
+    }
+    let tls = files::tls(&effective)?;
+    let places = places::open(&effective, inherited, tls)?;
+    config.relay.connections_max = room::make(effective.settings.max_connections);
+    let greeting = places.greeting();
+    let relay = RelayServer::with_listeners(places.listeners, config)?;
+    let handle = relay.handle();
+    let _view = places
+        .metrics
+        .map(|listener| View::serve(listener, handle.clone()))
+        .transpose()
+        .map_err(|error| refused("what a view of the relay needs", &error))?;
+    systemd::watch(handle.clone()).map_err(|error| refused("a thread for systemd", &error))?;
+    signals
+        .obey(handle.clone(), move || reload(&effective, &handle, &log))
+        .map_err(|error| refused("a thread for signals", &error))?;
+    say(&mut io::stdout(), &greeting);
+    systemd::ready();
+    let served = relay.run().map_err(|error| refused("the relay's loop", &error));
+    log::logger().flush();
+    served
+}
+
+/// Reads the files again that may change while the relay runs. One that cannot be used changes nothing.
+fn reload(effective: &Effective, handle: &Handle, log: &LogGuard) {
+    log.reopen();
+    let mut new = Reload::default();
+    match files::tls(effective) {
+        Ok(tls) => new.tls = tls,
+        Err(fault) => log::error!("{fault}; the certificate that was read before stays in use"),
+    }
+    let certificate = new.tls.is_some();
+    handle.reload(new);
+    // Answered only when the loop has taken it.
+    let _counters = handle.stats();
+    if certificate {
+        log::info!("the certificate and its key have been read again; new connections begin with them");
+    }
+}
+
+fn refused(what: &str, error: &io::Error) -> Fault {
+    Fault::new(Status::System, format!("the system refuses {what}: {error}"))
+}
