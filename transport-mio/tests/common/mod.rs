@@ -81,7 +81,11 @@ pub fn read_to_end(socket: &mut TcpStream) -> Vec<u8> {
 pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
-        len @ 0..126 => frame.push(0x80 | u8::try_from(len).unwrap()),
+        len @ ..126 => frame.push(0x80 | u8::try_from(len).unwrap()),
+        len @ ..65_536 => {
+            frame.push(0x80 | 126);
+            frame.extend(u16::try_from(len).unwrap().to_be_bytes());
+        }
         len => {
             frame.push(0x80 | 127);
             frame.extend((len as u64).to_be_bytes());
