@@ -1,4 +1,4 @@
-//! The relay's WebSocket layer against RFC 6455, clause by clause, in the echo mode of the feature `conformance`.
+//! The relay's WebSocket layer against RFC 6455, clause by clause, in its echo mode.
 //!
 //! Each row says what a client sends and everything that comes back until the socket ends. What does not end the connection by
 //! itself is followed by a close with 1000, which must be answered. Rows are sent in one piece and chopped, down to single bytes.
@@ -223,7 +223,7 @@ fn check(rows: &[Row], portions: &[usize]) {
             said.push(Close(Some(1000)));
         }
         for &portion in portions {
-            let got = talk(echo.local_addr(), &sent, portion);
+            let got = talk(echo, &sent, portion);
             if got.as_ref() != Ok(&said) {
                 failed.push(format!(
                     "RFC 6455 {section}, {what}, in portions of {portion}:\n    got {got:?},\n    not {said:?}"

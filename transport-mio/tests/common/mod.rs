@@ -286,54 +286,10 @@ pub fn send_quietly(socket: &mut TcpStream, bytes: &[u8]) {
     let _closed = socket.write_all(bytes);
 }
 
-// STUB of the echo mode, until it is there.
-pub struct Echo(SocketAddr);
-
-impl Echo {
-    pub fn local_addr(&self) -> SocketAddr {
-        self.0
-    }
-}
-
-pub fn echo() -> Echo {
-    use tungstenite::error::{CapacityError, ProtocolError};
-    use tungstenite::handshake::server::{Request, Response};
-    use tungstenite::protocol::CloseFrame;
+/// The WebSocket layer alone: it sends back every message, until the tests end.
+pub fn echo() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for socket in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || {
-                #[allow(clippy::result_large_err)]
-                let answer = |_: &Request, mut response: Response| {
-                    response
-                        .headers_mut()
-                        .insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
-                    Ok(response)
-                };
-                let mut socket = tungstenite::accept_hdr(socket, answer).unwrap();
-                let code = loop {
-                    match socket.read() {
-                        Ok(message) if message.is_text() || message.is_binary() => {
-                            let _ = socket.send(message);
-                        }
-                        Ok(_) => {}
-                        Err(Error::Utf8(_)) => break 1007,
-                        Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => break 1009,
-                        Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => return,
-                        Err(Error::Protocol(_)) => break 1002,
-                        Err(_) => break 0,
-                    }
-                };
-                if code > 0 {
-                    let _ = socket.close(Some(CloseFrame { code: code.into(), reason: "".into() }));
-                    let _ = socket.flush();
-                }
-                let raw = socket.get_mut();
-                let _ = raw.shutdown(std::net::Shutdown::Write);
-                let _ = std::io::copy(raw, &mut std::io::sink());
-            });
-        }
-    });
-    Echo(address)
+    std::thread::spawn(move || phantom_mio::conformance::echo(&listener));
+    address
 }
