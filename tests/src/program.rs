@@ -15,6 +15,7 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 pub const STEP_MAX: Duration = Duration::from_secs(120);
 
 /// Where the programs lie.
+#[derive(Clone)]
 pub struct Programs {
     /// `phantom`.
     pub phantom: PathBuf,

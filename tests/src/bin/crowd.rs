@@ -171,7 +171,9 @@ impl Crowd {
             loop {
                 match self.members[number].read(&mut scratch) {
                     Ok(0) => return Err(format!("client {number} was disconnected").into()),
-                    Ok(_) if scratch[0] == raw::CLOSE => return Err(format!("client {number} was closed").into()),
+                    Ok(_) if scratch[0] == raw::CLOSE => {
+                        return Err(format!("client {number} was closed").into());
+                    }
                     Ok(_) => self.answers += 1,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => return Err(format!("client {number} was disconnected: {error}").into()),
