@@ -300,3 +300,11 @@ pub fn send_quietly(socket: &mut TcpStream, bytes: &[u8]) {
 pub fn failures(relay: &RunningRelay, failure: HandshakeFailure) -> u64 {
     relay.handle().stats().handshake_failures.get(&failure).copied().unwrap_or(0)
 }
+
+/// The WebSocket layer alone: it sends back every message, until the tests end.
+pub fn echo() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || phantom_mio::conformance::echo(&listener));
+    address
+}
