@@ -186,7 +186,9 @@ impl Manager {
 
     /// The next message that has this line.
     fn hears(&self, line: &str) -> String {
+        let deadline = Instant::now() + common::PATIENCE;
         loop {
+            assert!(Instant::now() < deadline, "{line} does not come");
             let mut buffer = [0; 1024];
             let length = self.socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{line}: {error}"));
             let message = String::from_utf8(buffer[..length].to_vec()).unwrap();
