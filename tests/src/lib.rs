@@ -3,12 +3,16 @@
 //!
 //! Whoever embeds `phantom-core` can run it against machines of their own making: nothing here is private to our tests.
 
+pub mod attackers;
 pub mod bare;
+pub mod honest;
 pub mod hostile;
 pub mod link;
 pub mod node;
+pub mod program;
 pub mod proxy;
 pub mod puppet;
+pub mod raw;
 pub mod scenario;
 pub mod simulation;
 pub mod world;

@@ -6,6 +6,7 @@ use phantom_core::relay::{RelayLimits, RelaySecret};
 use phantom_core::wire::FRAME_MAX;
 
 use crate::inbound::INPUT_MIN;
+use crate::proxy::ClientAddresses;
 
 /// How a relay is run.
 #[derive(Clone, Default, Debug)]
@@ -15,6 +16,8 @@ pub struct ServerConfig {
     pub relay: RelayLimits,
     /// The limits of the sockets.
     pub server: ServerLimits,
+    /// How the addresses of clients are known.
+    pub addresses: ClientAddresses,
     /// What reclaim tokens are made with. `None`: a random secret, so that clients keep their IDs as long as this relay runs.
     pub secret: Option<RelaySecret>,
     /// What reclaim tokens were made with before; still honoured.

@@ -9,6 +9,7 @@ use crate::frame::opcode;
 use crate::handshake::{Handshake, Progress};
 use crate::inbound::{Fault, INPUT_MIN, Inbound, Incoming, Rules};
 use crate::outbox::Outbox;
+use crate::proxy::ClientAddresses;
 
 /// The longest message that comes back.
 pub const MESSAGE_MAX: usize = 32 * 1024 * 1024;
@@ -82,9 +83,9 @@ fn shake_hands(socket: &mut TcpStream, input: &mut [u8]) -> io::Result<Option<Ve
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let mut rest = &input[..read];
-        match handshake.feed(&mut rest) {
-            Progress::Waiting => {}
-            Progress::Upgraded(answer) => {
+        match handshake.feed(&mut rest, &ClientAddresses::default()) {
+            Progress::Waiting | Progress::Introduced(_) => {}
+            Progress::Upgraded { answer, .. } => {
                 socket.write_all(&answer)?;
                 return Ok(Some(rest.to_vec()));
             }

@@ -93,10 +93,10 @@ pub(crate) enum Sent {
 }
 
 impl Conn {
-    pub(crate) fn new(socket: Socket, source: Source, now: Instant) -> Self {
+    pub(crate) fn new(socket: Socket, source: Source, handshake: Handshake, now: Instant) -> Self {
         Self {
             socket,
-            phase: Phase::Handshaking(Handshake::default()),
+            phase: Phase::Handshaking(handshake),
             outbox: Outbox::default(),
             timer: None,
             rest: None,
@@ -124,6 +124,13 @@ impl Conn {
         self.ended |= event.is_read_closed() || event.is_error();
         self.readable |= event.is_readable() || self.ended;
         self.writable |= event.is_writable() || event.is_write_closed();
+    }
+
+    /// Begins TLS, if there is any, with these bytes, which have been read already; says whether it takes them.
+    pub(crate) fn begin_tls(&mut self, early: &[u8]) -> bool {
+        let begun = self.socket.begin(early);
+        self.readable |= begun;
+        begun
     }
 
     /// Whether reading may give something.
@@ -251,8 +258,12 @@ mod tests {
         drop(peer);
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let mut conn =
-            Conn::new(Socket::Tcp(mio::net::TcpStream::from_std(socket)), Source::Unknown, Instant::ZERO);
+        let mut conn = Conn::new(
+            Socket::Tcp(mio::net::TcpStream::from_std(socket)),
+            Source::Unknown,
+            Handshake::default(),
+            Instant::ZERO,
+        );
         let mut poll = Poll::new().unwrap();
         conn.socket.register(poll.registry(), Token(0), Interest::READABLE).unwrap();
         let mut events = Events::with_capacity(8);

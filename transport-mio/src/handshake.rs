@@ -12,10 +12,15 @@
 //! | the beginning of TLS, where plain HTTP is spoken | the connection is closed | [`Tls`](HandshakeFailure::Tls) |
 //! | plain HTTP, where TLS is spoken | 400 | [`PlainOnTls`](HandshakeFailure::PlainOnTls) |
 //! | other than TLS, or unusable TLS, where it is spoken | a TLS alert | [`TlsFailed`](HandshakeFailure::TlsFailed) |
+//! | another beginning than the PROXY protocol, from a trusted proxy | the connection is closed | [`NoProxyHeader`](HandshakeFailure::NoProxyHeader) |
+//! | a PROXY header with a mistake in it | the connection is closed | [`ProxyHeader`](HandshakeFailure::ProxyHeader) |
+//! | no usable `X-Forwarded-For`, from a trusted proxy | 400 | [`ForwardedFor`](HandshakeFailure::ForwardedFor) |
 //! | nothing, or not the whole request in time | the connection is closed | [`Timeout`](HandshakeFailure::Timeout) |
 //!
 //! tungstenite parses the request and computes the answer. Its own handshake over a stream is not used: it takes a request that
 //! arrives in many small pieces for an attack, and tells a client nothing when it refuses it.
+
+use std::net::IpAddr;
 
 use phantom_core::wire::SUBPROTOCOL;
 use tungstenite::error::{CapacityError, Error, ProtocolError};
@@ -24,8 +29,12 @@ use tungstenite::handshake::server::{Request, create_response, write_response};
 use tungstenite::http::HeaderValue;
 use tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
+use crate::proxy::{ClientAddresses, HEADER_MAX, Header, Introduction};
+
 /// The longest request, in bytes.
 const HEAD_MAX: usize = 8 * 1024;
+/// The header with the addresses that a request has come through.
+const FORWARDED_FOR: &str = "x-forwarded-for";
 /// The first byte of a TLS record that carries a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -51,6 +60,12 @@ pub enum HandshakeFailure {
     PlainOnTls,
     /// No TLS on a port where it is spoken, or nothing in common with the relay's.
     TlsFailed,
+    /// No header of the PROXY protocol, from a proxy that is trusted to send one.
+    NoProxyHeader,
+    /// A header of the PROXY protocol with a mistake in it.
+    ProxyHeader,
+    /// No usable `X-Forwarded-For`, from a proxy that is trusted to send one.
+    ForwardedFor,
     /// The request was not complete in time.
     Timeout,
     /// The client closed before the request was complete.
@@ -63,6 +78,8 @@ pub enum HandshakeFailure {
 #[derive(Default)]
 pub(crate) struct Handshake {
     head: Vec<u8>,
+    /// What has to come first, or with it.
+    introduction: Introduction,
     /// Whoever speaks WebSocket is welcome.
     pub(crate) any_subprotocol: bool,
 }
@@ -71,8 +88,14 @@ pub(crate) struct Handshake {
 pub(crate) enum Progress {
     /// More must come.
     Waiting,
+    /// The proxy has said for whom it comes, if for anybody. What follows in the input is the rest of the handshake.
+    Introduced(Option<IpAddr>),
     /// It is a WebSocket now: send this answer. What follows in the input belongs to it.
-    Upgraded(Vec<u8>),
+    Upgraded {
+        answer: Vec<u8>,
+        /// For whom the request was forwarded, if that had to be said.
+        forwarded_for: Option<IpAddr>,
+    },
     /// Send this answer, if any, and close.
     Refused(HandshakeFailure, Vec<u8>),
 }
@@ -83,8 +106,16 @@ impl Handshake {
         self.head.capacity()
     }
 
+    /// A handshake that begins as it has to.
+    pub(crate) fn new(introduction: Introduction) -> Self {
+        Self { introduction, ..Self::default() }
+    }
+
     /// Takes what it needs from `input`.
-    pub(crate) fn feed(&mut self, input: &mut &[u8]) -> Progress {
+    pub(crate) fn feed(&mut self, input: &mut &[u8], addresses: &ClientAddresses) -> Progress {
+        if self.introduction == Introduction::Header {
+            return self.feed_header(input);
+        }
         let before = self.head.len();
         let taken = input.len().min(HEAD_MAX - before);
         self.head.extend_from_slice(&input[..taken]);
@@ -100,9 +131,31 @@ impl Handshake {
         };
         *input = &input[end - before..];
         match Request::try_parse(&self.head[..end]) {
-            Ok(Some((_, request))) => judge(&request, self.any_subprotocol),
+            Ok(Some((_, request))) if self.introduction == Introduction::Forwarded => {
+                judge_forwarded(&request, addresses)
+            }
+            Ok(Some((_, request))) => judge(&request, self.any_subprotocol, None),
             Ok(None) => not_http(),
             Err(error) => refuse(&error),
+        }
+    }
+
+    fn feed_header(&mut self, input: &mut &[u8]) -> Progress {
+        let before = self.head.len();
+        let taken = input.len().min(HEADER_MAX - before);
+        self.head.extend_from_slice(&input[..taken]);
+        match Header::parse(&self.head) {
+            Header::Waiting => {
+                *input = &input[taken..];
+                Progress::Waiting
+            }
+            Header::Complete(len, client) => {
+                *input = &input[len - before..];
+                *self = Self::default();
+                Progress::Introduced(client)
+            }
+            Header::Missing => Progress::Refused(HandshakeFailure::NoProxyHeader, Vec::new()),
+            Header::Invalid => Progress::Refused(HandshakeFailure::ProxyHeader, Vec::new()),
         }
     }
 }
@@ -117,7 +170,23 @@ fn head_end(head: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-fn judge(request: &Request, any_subprotocol: bool) -> Progress {
+fn judge_forwarded(request: &Request, addresses: &ClientAddresses) -> Progress {
+    let values: Option<Vec<_>> =
+        request.headers().get_all(FORWARDED_FOR).iter().map(|value| value.to_str().ok()).collect();
+    match values.and_then(|values| addresses.forwarded_for(values.into_iter())) {
+        Some(client) => judge(request, false, Some(client)),
+        None => Progress::Refused(
+            HandshakeFailure::ForwardedFor,
+            answer(
+                "400 Bad Request",
+                "",
+                "The proxy in front of this Phantom relay must say in X-Forwarded-For whom it asks for.",
+            ),
+        ),
+    }
+}
+
+fn judge(request: &Request, any_subprotocol: bool, forwarded_for: Option<IpAddr>) -> Progress {
     let mut response = match create_response(request) {
         Ok(response) => response,
         Err(error) => return refuse(&error),
@@ -143,7 +212,7 @@ fn judge(request: &Request, any_subprotocol: bool) -> Progress {
     }
     let mut bytes = Vec::new();
     match write_response(&mut bytes, &response) {
-        Ok(()) => Progress::Upgraded(bytes),
+        Ok(()) => Progress::Upgraded { answer: bytes, forwarded_for },
         Err(error) => refuse(&error),
     }
 }
@@ -225,9 +294,9 @@ mod tests {
         for chunk in request.chunks(portion) {
             at += chunk.len();
             let mut input = chunk;
-            let (failure, answer) = match handshake.feed(&mut input) {
-                Progress::Waiting => continue,
-                Progress::Upgraded(answer) => (None, answer),
+            let (failure, answer) = match handshake.feed(&mut input, &ClientAddresses::default()) {
+                Progress::Waiting | Progress::Introduced(_) => continue,
+                Progress::Upgraded { answer, .. } => (None, answer),
                 Progress::Refused(failure, answer) => (Some(failure), answer),
             };
             let line = String::from_utf8(answer).unwrap().lines().next().unwrap_or_default().to_owned();

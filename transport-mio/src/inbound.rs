@@ -228,7 +228,9 @@ impl Inbound {
     /// Sections 5.1 to 5.5: whether this frame may come now. Judged by its header alone, before its payload is there.
     fn judge(&self, rules: &Rules, header: &Header) -> Result<[u8; 4], Fault> {
         let mask = header.mask.ok_or(Fault::Protocol)?;
-        if header.has_reserved_bits() || header.payload >> 63 != 0 {
+        let shortest = frame::sent_header_len(usize::try_from(header.payload).map_err(|_| Fault::TooLarge)?)
+            + mask.len();
+        if header.has_reserved_bits() || header.payload >> 63 != 0 || header.len != shortest {
             return Err(Fault::Protocol);
         }
         if header.is_control() {

@@ -162,7 +162,7 @@ impl Listener {
         };
         let socket = match &self.tls {
             None => socket,
-            Some(tls) => socket.secure(tls.rustls(), Vec::new()).map_err(io::Error::other).map_err(gone)?,
+            Some(tls) => socket.secure(tls.rustls()).map_err(io::Error::other).map_err(gone)?,
         };
         Ok((socket, address))
     }

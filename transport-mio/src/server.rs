@@ -96,7 +96,7 @@ impl RelayServer {
             listeners,
             handle: Handle::new(waker),
             clock: Clock::new(),
-            board: Switchboard::new(relay, limits.clone()),
+            board: Switchboard::new(relay, limits.clone(), config.addresses),
             limits,
             paused_until: None,
             started: clock::unix_now(),

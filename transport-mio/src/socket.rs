@@ -24,9 +24,27 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// TLS over this socket, from which these bytes have been read already.
-    pub(crate) fn secure(self, config: Arc<ServerConfig>, early: Vec<u8>) -> Result<Self, rustls::Error> {
-        Ok(Self::Tls(Box::new(TlsSocket::new(self, config, early)?)))
+    /// TLS over this socket.
+    pub(crate) fn secure(self, config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
+        Ok(Self::Tls(Box::new(TlsSocket::new(self, config)?)))
+    }
+
+    /// Something else comes before TLS.
+    pub(crate) fn hold_back(&mut self) {
+        if let Self::Tls(socket) = self {
+            socket.hold_back();
+        }
+    }
+
+    /// What came before TLS is over, and these bytes have been read already; says whether it takes them, because there is TLS.
+    pub(crate) fn begin(&mut self, early: &[u8]) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => false,
+            Self::Tls(socket) => {
+                socket.begin(early);
+                true
+            }
+        }
     }
 
     /// Tells the peer that nothing more comes. With TLS, what waits leaves first: see [`wants_flush`](Self::wants_flush).

@@ -21,9 +21,10 @@ use crate::budget::Budget;
 use crate::config::ServerLimits;
 use crate::conn::{Conn, Phase, Received};
 use crate::frame::opcode;
-use crate::handshake::{HandshakeFailure, Progress};
+use crate::handshake::{Handshake, HandshakeFailure, Progress};
 use crate::inbound::{Fault, Inbound, Incoming, Rules};
 use crate::pace::Rate;
+use crate::proxy::{ClientAddresses, Introduction};
 use crate::socket::Socket;
 use crate::stats::{Refusal, ServerStats};
 use crate::timers::{Timers, Wait};
@@ -42,6 +43,7 @@ pub(crate) struct Switchboard {
     conns: Slots<Conn>,
     links: Links,
     timers: Timers,
+    client_addresses: ClientAddresses,
     addresses: Addresses,
     budget: Budget,
     rules: Rules,
@@ -58,9 +60,10 @@ pub(crate) struct Switchboard {
 }
 
 impl Switchboard {
-    pub(crate) fn new(relay: Relay, limits: ServerLimits) -> Self {
+    pub(crate) fn new(relay: Relay, limits: ServerLimits, client_addresses: ClientAddresses) -> Self {
         Self {
             relay,
+            client_addresses,
             input: vec![0; limits.read_bytes_per_turn].into_boxed_slice(),
             budget: Budget::new(limits.memory),
             bytes_rate: Rate::per_second(limits.client_bytes_per_second),
@@ -79,11 +82,18 @@ impl Switchboard {
     }
 
     /// A socket has been accepted; it waits for its first event.
-    pub(crate) fn admit(&mut self, now: Instant, socket: Socket, address: Option<IpAddr>) -> Key {
+    pub(crate) fn admit(&mut self, now: Instant, mut socket: Socket, address: Option<IpAddr>) -> Key {
         self.stats.accepted += 1;
-        let source = address.map_or(Source::Unknown, Source::Address);
+        let introduction = self.client_addresses.introduction(address);
+        let source = match introduction {
+            Introduction::None => address.map_or(Source::Unknown, Source::Address),
+            Introduction::Header | Introduction::Forwarded => Source::Unknown,
+        };
+        if introduction == Introduction::Header {
+            socket.hold_back();
+        }
         self.addresses.enter(source.group());
-        let key = self.conns.insert(Conn::new(socket, source, now));
+        let key = self.conns.insert(Conn::new(socket, source, Handshake::new(introduction), now));
         self.account(key);
         self.set_timer(key, Some((Wait::Handshake, now + self.limits.handshake_timeout)));
         if self.timers.count(Wait::Handshake) > self.limits.handshakes_max
@@ -241,12 +251,25 @@ impl Switchboard {
 
     /// Bytes have come.
     fn take(&mut self, now: Instant, key: Key, input: &mut [u8]) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
         let mut rest = &*input;
-        if let Phase::Handshaking(handshake) = &mut conn.phase {
-            match handshake.feed(&mut rest) {
+        while let Some(conn) = self.conns.get_mut(key)
+            && let Phase::Handshaking(handshake) = &mut conn.phase
+        {
+            match handshake.feed(&mut rest, &self.client_addresses) {
                 Progress::Waiting => return,
-                Progress::Upgraded(answer) => self.open(now, key, &answer),
+                Progress::Introduced(client) => {
+                    let begun = conn.begin_tls(rest);
+                    self.relocate(key, client);
+                    if begun {
+                        return;
+                    }
+                }
+                Progress::Upgraded { answer, forwarded_for } => {
+                    if forwarded_for.is_some() {
+                        self.relocate(key, forwarded_for);
+                    }
+                    self.open(now, key, &answer);
+                }
                 Progress::Refused(failure, answer) => {
                     self.stats.count_failure(failure);
                     conn.outbox.push_raw(&answer);
@@ -256,6 +279,16 @@ impl Switchboard {
         }
         let taken = input.len() - rest.len();
         self.decode(now, key, &mut input[taken..]);
+    }
+
+    /// A proxy has said where a connection really comes from.
+    fn relocate(&mut self, key: Key, client: Option<IpAddr>) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        self.addresses.charge(conn.home(), conn.charged, 0);
+        self.addresses.leave(conn.home());
+        conn.source = client.map_or(Source::Unknown, Source::Address);
+        self.addresses.enter(conn.home());
+        self.addresses.charge(conn.home(), 0, conn.charged);
     }
 
     /// Lets a client that is ahead of its pace rest. Says how many frames it has sent in this turn.

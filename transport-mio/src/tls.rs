@@ -7,6 +7,7 @@
 //!   `WouldBlock`, as by a plain socket.
 //! * What rustls has to say by itself - its part of the handshake, alerts, tickets, new keys - leaves with the next write, or by
 //!   [`flush`](std::io::Write::flush) if there is none.
+//! * Before TLS there may be a header of the PROXY protocol: until TLS is [begun](TlsSocket::begin), the socket is a plain one.
 //! * Who does not speak TLS is told so once, in HTTP if that is what it spoke, and whatever else it sends is thrown away.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
@@ -39,6 +40,8 @@ pub(crate) struct TlsSocket {
     records: Records,
     /// The buffer that rustls reads into is larger than when idle.
     grown: bool,
+    /// TLS has not begun.
+    dormant: bool,
     /// What was read from the carrier before TLS began.
     early: Vec<u8>,
     end: Option<End>,
@@ -69,12 +72,8 @@ enum Shut {
 }
 
 impl TlsSocket {
-    /// TLS over this carrier, from which these bytes have been read already.
-    pub(crate) fn new(
-        carrier: Socket,
-        config: Arc<ServerConfig>,
-        early: Vec<u8>,
-    ) -> Result<Self, rustls::Error> {
+    /// TLS over this carrier.
+    pub(crate) fn new(carrier: Socket, config: Arc<ServerConfig>) -> Result<Self, rustls::Error> {
         let mut session = ServerConnection::new(config)?;
         session.set_buffer_limit(Some(BUFFER));
         Ok(Self {
@@ -83,11 +82,23 @@ impl TlsSocket {
             read: 0,
             records: Records::default(),
             grown: false,
-            early,
+            dormant: false,
+            early: Vec::new(),
             end: None,
             plain: Vec::new(),
             shut: Shut::No,
         })
+    }
+
+    /// TLS begins later.
+    pub(crate) fn hold_back(&mut self) {
+        self.dormant = true;
+    }
+
+    /// TLS begins now, with these bytes, which have been read already.
+    pub(crate) fn begin(&mut self, early: &[u8]) {
+        self.dormant = false;
+        self.early = early.to_vec();
     }
 
     /// What carries the records.
@@ -128,7 +139,7 @@ impl TlsSocket {
     pub(crate) fn shutdown(&mut self) -> io::Result<()> {
         if self.shut == Shut::No {
             self.shut = Shut::Wanted;
-            if !matches!(self.end, Some(End::Failed(_) | End::Refused)) {
+            if !self.dormant && !matches!(self.end, Some(End::Failed(_) | End::Refused)) {
                 self.session.send_close_notify();
             }
         }
@@ -220,7 +231,7 @@ impl TlsSocket {
 
 impl Read for TlsSocket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.end == Some(End::Refused) {
+        if self.dormant || self.end == Some(End::Refused) {
             return self.carrier.read(buf);
         }
         let mut filled = self.take(buf);

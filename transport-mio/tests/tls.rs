@@ -5,106 +5,20 @@ mod common;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::path::Path;
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Client, await_stats, connect, forward, masked, read_to_end, tcp, upgrade_request};
+use common::tls::{Identity, renew, stream, trusting};
+use common::{Client, await_stats, connect, failures, forward, masked, read_to_end, tcp, upgrade_request};
 use phantom_core::wire::{ClientFrame, FRAME_MAX};
 use phantom_mio::{
     CloseCode, HandshakeFailure, Listener, LocalAddress, RelayServer, Reload, RunningRelay, ServerConfig,
-    TlsConfig, TlsFiles,
+    TlsConfig,
 };
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::version::{TLS12, TLS13};
-use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, StreamOwned,
-    SupportedProtocolVersion,
-};
-use tempfile::TempDir;
+use rustls::{ClientConnection, HandshakeKind, ProtocolVersion};
 use tungstenite::Message;
-
-type TlsStream = StreamOwned<ClientConnection, TcpStream>;
-
-/// The files of a relay, and what a client has to know of them.
-struct Identity {
-    files: TlsFiles,
-    certificate: CertificateDer<'static>,
-    _folder: TempDir,
-}
-
-impl Identity {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let files = TlsFiles {
-            certificate: folder.path().join("certificate.pem"),
-            key: folder.path().join("key.pem"),
-        };
-        let certificate = renew(&files);
-        Self { files, certificate, _folder: folder }
-    }
-
-    fn stored(certificate: &str, key: &str) -> Self {
-        let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certificates");
-        let files = TlsFiles { certificate: stored.join(certificate), key: stored.join(key) };
-        let certificate = CertificateDer::from_pem_file(&files.certificate).unwrap();
-        Self { files, certificate, _folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn load(&self) -> TlsConfig {
-        TlsConfig::load(&self.files).unwrap()
-    }
-
-    fn client(&self, versions: &[&'static SupportedProtocolVersion], alpn: &[&str]) -> Arc<ClientConfig> {
-        trusting(&self.certificate, versions, alpn)
-    }
-
-    /// Connected, and no more.
-    fn dial(&self, address: SocketAddr) -> TlsStream {
-        stream(address, self.client(&[&TLS13, &TLS12], &[]))
-    }
-
-    fn join(&self, address: SocketAddr) -> (Client<TlsStream>, phantom_core::id::PeerId) {
-        let mut client = Client::over(self.dial(address));
-        let welcome = client.register(2);
-        (client, welcome.id)
-    }
-}
-
-/// Puts a new certificate and its key into these files.
-fn renew(files: &TlsFiles) -> CertificateDer<'static> {
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(vec!["relay.example".to_owned()]).unwrap().self_signed(&key).unwrap();
-    fs::write(&files.certificate, certificate.pem()).unwrap();
-    fs::write(&files.key, key.serialize_pem()).unwrap();
-    certificate.der().clone()
-}
-
-fn trusting(
-    certificate: &CertificateDer<'static>,
-    versions: &[&'static SupportedProtocolVersion],
-    alpn: &[&str],
-) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    Arc::new(config)
-}
-
-fn stream(address: SocketAddr, config: Arc<ClientConfig>) -> TlsStream {
-    let session = ClientConnection::new(config, "relay.example".try_into().unwrap()).unwrap();
-    StreamOwned::new(session, tcp(address))
-}
 
 fn relay(identity: &Identity) -> RunningRelay {
     relay_with(identity, |_| {})
@@ -116,10 +30,6 @@ fn relay_with(identity: &Identity, change: impl FnOnce(&mut ServerConfig)) -> Ru
     change(&mut config);
     let listener = Listener::tcp("127.0.0.1:0").unwrap().tls(identity.load());
     RelayServer::with_listeners(vec![listener], config).unwrap().spawn().unwrap()
-}
-
-fn failures(relay: &RunningRelay, failure: HandshakeFailure) -> u64 {
-    relay.handle().stats().handshake_failures.get(&failure).copied().unwrap_or(0)
 }
 
 #[test]

@@ -9,22 +9,18 @@
 //! time another part of the file has passed. In the end the file must be identical, nobody must have been asked anything, and the
 //! time beyond the outages must not exceed that of the undisturbed run by more than a tenth.
 
-use std::error::Error;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use phantom_core::rng::Rng;
+use phantom_tests::program::{Programs, Result, Running, STEP_MAX, free_address};
 use phantom_tests::proxy::Proxy;
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-/// How long any one step may take before the run counts as hung.
-const STEP_MAX: Duration = Duration::from_secs(120);
 /// What the disturbed run may cost beyond its outages, as a factor of the undisturbed one.
 const COST_MAX: f64 = 1.1;
 
@@ -60,7 +56,7 @@ fn plan() -> Result<Plan> {
 }
 
 fn run(plan: &Plan) -> Result<()> {
-    let programs = programs()?;
+    let programs = Programs::build()?;
     let folder = tempfile::tempdir()?;
     let original = folder.path().join("original");
     println!("making a file of {} MiB", plan.size >> 20);
@@ -99,7 +95,7 @@ fn transfer(
 ) -> Result<Times> {
     let name = if disturb { "disturbed" } else { "undisturbed" };
     let target = folder.join(name);
-    let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+    let port = free_address()?;
     let secret = folder.join(format!("{name}.secret"));
     let mut relay = start_relay(programs, port, &secret)?;
     let proxy = Proxy::start(port)?;
@@ -205,67 +201,8 @@ fn disturb_once(
     Ok(())
 }
 
-struct Programs {
-    phantom: PathBuf,
-    relay: PathBuf,
-}
-
-/// Builds the programs, if that is still to be done, and says where they are.
-fn programs() -> Result<Programs> {
-    let folder = env::current_exe()?.parent().ok_or("this program lies nowhere")?.to_owned();
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "-p", "phantom-cli", "-p", "phantom-mio"]);
-    if folder.ends_with("release") {
-        build.arg("--release");
-    }
-    if !build.status()?.success() {
-        return Err("the programs do not build".into());
-    }
-    Ok(Programs { phantom: folder.join("phantom"), relay: folder.join("phantom-relay") })
-}
-
 fn start_relay(programs: &Programs, at: SocketAddr, secret: &Path) -> Result<Running> {
-    let relay = Command::new(&programs.relay)
-        .args(["--listen", &at.to_string(), "--secret-file"])
-        .arg(secret)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut relay = Running(relay);
-    let patience = Instant::now() + STEP_MAX;
-    while TcpStream::connect(at).is_err() {
-        if relay.0.try_wait()?.is_some() || Instant::now() > patience {
-            return Err("the relay did not start".into());
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
-    Ok(relay)
-}
-
-/// A process that does not outlive this one.
-struct Running(Child);
-
-impl Running {
-    fn wait(&mut self, limit: Duration) -> Result<bool> {
-        let patience = Instant::now() + limit;
-        loop {
-            if let Some(status) = self.0.try_wait()? {
-                return Ok(status.success());
-            }
-            if Instant::now() > patience {
-                return Err("a program does not come to its end".into());
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    programs.relay(at, &["--secret-file".to_owned(), secret.display().to_string()], false)
 }
 
 fn make_file(path: &Path, plan: &Plan) -> Result<[u8; 32]> {

@@ -132,6 +132,8 @@ fn what_must_not_come_is_told_by_its_header() {
         (&masked(0x89, &[0; 126]), Fault::Protocol),
         (&huge, Fault::Protocol),
         (b"\x82\x01unmasked", Fault::Protocol),
+        (b"\x82\xfe\x00\x01mask1 not in its shortest form", Fault::Protocol),
+        (b"\x82\xff\0\0\0\0\0\0\xff\xffmask", Fault::Protocol),
         (&masked(0x88, &[3]), Fault::Protocol),
         (&masked(0x88, &1005u16.to_be_bytes()), Fault::Protocol),
         (&masked(0x88, b"\x03\xe8\xff"), Fault::Utf8),

@@ -12,6 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use super::*;
 use crate::conn::{Conn, Received, Sent};
 use crate::frame::opcode;
+use crate::handshake::Handshake;
 
 /// A client with rustls in its hands, and the relay's side of the same socket.
 struct World {
@@ -51,9 +52,9 @@ impl World {
         relay.set_nonblocking(true).unwrap();
         wire.set_nonblocking(true).unwrap();
         let socket = Socket::Unix(mio::net::UnixStream::from_std(relay));
-        let socket = socket.secure(Arc::new(server), Vec::new()).unwrap();
+        let socket = socket.secure(Arc::new(server)).unwrap();
         let poll = Poll::new().unwrap();
-        let mut conn = Conn::new(socket, Source::Unknown, Instant::ZERO);
+        let mut conn = Conn::new(socket, Source::Unknown, Handshake::default(), Instant::ZERO);
         conn.socket.register(poll.registry(), Token(0), Interest::READABLE | Interest::WRITABLE).unwrap();
         let mut client = ClientConnection::new(Arc::new(client), "relay".try_into().unwrap()).unwrap();
         client.set_buffer_limit(None);

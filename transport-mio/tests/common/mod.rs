@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 pub mod scrape;
+pub mod tls;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -11,7 +12,9 @@ use phantom_core::id::PeerId;
 use phantom_core::wire::{
     CHANNELS_MAX, ClientFrame, ForwardHeader, OpenedBy, RelayFrame, SUBPROTOCOL, VERSION, Welcome,
 };
-use phantom_mio::{CloseCode, Handle, RelayServer, RunningRelay, ServerConfig, ServerStats};
+use phantom_mio::{
+    CloseCode, Handle, HandshakeFailure, RelayServer, RunningRelay, ServerConfig, ServerStats,
+};
 use socket2::{Domain, Socket, Type};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
@@ -78,7 +81,11 @@ pub fn read_to_end(socket: &mut TcpStream) -> Vec<u8> {
 pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
-        len @ 0..126 => frame.push(0x80 | u8::try_from(len).unwrap()),
+        len @ ..126 => frame.push(0x80 | u8::try_from(len).unwrap()),
+        len @ ..65_536 => {
+            frame.push(0x80 | 126);
+            frame.extend(u16::try_from(len).unwrap().to_be_bytes());
+        }
         len => {
             frame.push(0x80 | 127);
             frame.extend((len as u64).to_be_bytes());
@@ -287,4 +294,17 @@ pub const MANY: u8 = CHANNELS_MAX;
 /// A write that fails is of no interest: the other side may close first.
 pub fn send_quietly(socket: &mut TcpStream, bytes: &[u8]) {
     let _closed = socket.write_all(bytes);
+}
+
+/// How often handshakes have failed for this reason.
+pub fn failures(relay: &RunningRelay, failure: HandshakeFailure) -> u64 {
+    relay.handle().stats().handshake_failures.get(&failure).copied().unwrap_or(0)
+}
+
+/// The WebSocket layer alone: it sends back every message, until the tests end.
+pub fn echo() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || phantom_mio::conformance::echo(&listener));
+    address
 }

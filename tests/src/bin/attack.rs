@@ -1,0 +1,270 @@
+//! Attacks a relay over loopback, in every way at hand and then in all of them at once, while two honest pairs measure what they have.
+//!
+//! ```text
+//! cargo run --release -p phantom-tests --bin attack
+//! cargo run --release -p phantom-tests --bin attack -- --seconds 8 --memory-mib 128 --only slow-reader,partial-frames
+//! ```
+//!
+//! It runs `phantom-relay` with its defaults and a small memory budget, on one processor if `taskset` is there. The attackers are child
+//! processes at the lowest priority, so that they starve the relay and not those who measure. In the end it says of each attack
+//! whether these hold, and fails if one does not:
+//!
+//! * the honest pairs keep at least 80 % of the throughput they had alone, and their median delay grows to no more than 1 / 80 % of what
+//!   it was and a scheduler's turn of 1 ms;
+//! * none of them is disconnected;
+//! * the relay's memory stays within its budget and 1 % of it;
+//! * afterwards they have at least 80 % again, and the memory is within 10 % of what it was before.
+
+use std::net::SocketAddr;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use phantom_core::id::PeerId;
+use phantom_tests::attackers::{self, ATTACKS, Ground};
+use phantom_tests::honest::{Honest, Measured};
+use phantom_tests::program::{Programs, Result, Running, STEP_MAX, Usage, find, free_address};
+
+/// What the honest must keep.
+const KEPT_MIN: f64 = 0.8;
+/// A turn of the scheduler, which is no fault of the relay.
+const TURN: Duration = Duration::from_millis(1);
+const OVER_BUDGET: f64 = 1.01;
+const AFTERWARDS: f64 = 1.1;
+/// How long memory may take to come back.
+const RECOVERY_MAX: Duration = Duration::from_secs(15);
+/// Attackers settle before anything is measured.
+const SETTLE: Duration = Duration::from_millis(500);
+const MIB: f64 = 1_048_576.0;
+
+struct Plan {
+    seconds: u64,
+    memory: u64,
+    bulk: u64,
+    only: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let result = match words.split_first() {
+        Some((first, rest)) if first == "--as" => attack(rest).map(|()| true),
+        _ => plan(&words).and_then(|plan| run(&plan)),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("attack: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn plan(words: &[String]) -> Result<Plan> {
+    let mut plan = Plan { seconds: 4, memory: 64 << 20, bulk: 30 << 20, only: Vec::new() };
+    for pair in words.chunks(2) {
+        let [word, value] = pair else { return Err(format!("{} needs a value", pair[0]).into()) };
+        match word.as_str() {
+            "--seconds" => plan.seconds = value.parse::<u64>()?.max(1),
+            "--memory-mib" => plan.memory = value.parse::<u64>()? << 20,
+            "--bulk-mib" => plan.bulk = value.parse::<u64>()?.max(1) << 20,
+            "--only" => plan.only = value.split(',').map(str::to_owned).collect(),
+            _ => {
+                return Err(format!(
+                    "{word} is unknown; there are --seconds, --memory-mib, --bulk-mib and --only"
+                )
+                .into());
+            }
+        }
+    }
+    match plan.only.iter().find(|name| !ATTACKS.iter().any(|(known, _)| known == name)) {
+        Some(unknown) => {
+            Err(format!("{unknown} is no attack; there are {}", ATTACKS.map(|(name, _)| name).join(", "))
+                .into())
+        }
+        None => Ok(plan),
+    }
+}
+
+/// The child's part: one attack.
+fn attack(words: &[String]) -> Result<()> {
+    let [name, to, seconds, victims @ ..] = words else {
+        return Err("--as is for this program itself".into());
+    };
+    phantom_mio::raise_file_limit()?;
+    let victims: Vec<PeerId> = victims.iter().filter_map(|id| id.parse().ok()).collect();
+    let mut ground = Ground::new(to.parse()?, Duration::from_secs_f64(seconds.parse()?), victims);
+    let opened = attackers::run(name, &mut ground).ok_or("there is no such attack")?;
+    println!("{opened}");
+    Ok(())
+}
+
+/// The relay, those who measure, and what they had alone.
+struct Scene {
+    relay: Running,
+    at: SocketAddr,
+    honest: Honest,
+    alone: Measured,
+    budget: u64,
+    failed: Vec<String>,
+}
+
+fn run(plan: &Plan) -> Result<bool> {
+    let begun = Instant::now();
+    phantom_mio::raise_file_limit()?;
+    let programs = Programs::build()?;
+    let at = free_address()?;
+    let mut arguments = Vec::new();
+    if programs.relay_takes("--memory")? {
+        arguments.extend(["--memory".to_owned(), plan.memory.to_string()]);
+    } else {
+        println!("This relay takes no --memory. It is judged by the budget all the same.");
+    }
+    let relay = programs.relay(at, &arguments, true)?;
+    let honest = Honest::start(at, plan.bulk)?;
+    let time = Duration::from_secs(plan.seconds);
+    let _warm = honest.measure(SETTLE);
+    let alone = honest.measure(time);
+    let before = relay.usage()?;
+    let mut scene = Scene { relay, at, honest, alone, budget: plan.memory, failed: Vec::new() };
+    println!(
+        "Two honest pairs, {:.0} MiB of bulk a second in 16 KiB messages and 64 bytes every 4 ms; budget {:.0} MiB; {} s each.\n",
+        plan.bulk as f64 / MIB,
+        plan.memory as f64 / MIB,
+        plan.seconds
+    );
+    println!(
+        "{:<16} {:>8} {:>6} {:>9} {:>9} {:>9} {:>9} {:>5} {:>8} {:>6}",
+        "attack", "MiB/s", "kept", "p50 ms", "p99 ms", "MiB now", "MiB peak", "CPU", "opened", "lost"
+    );
+    scene.row("alone", &alone, &before, 0.0, None);
+    let chosen: Vec<&str> = ATTACKS
+        .map(|(name, _)| name)
+        .into_iter()
+        .filter(|name| plan.only.is_empty() || plan.only.iter().any(|only| only == name))
+        .collect();
+    for name in &chosen {
+        scene.stand(name, &[name], time)?;
+    }
+    if chosen.len() > 1 {
+        scene.stand("all at once", &chosen, time * 2)?;
+    }
+    scene.afterwards(before, time)?;
+    println!("\n{} s.", begun.elapsed().as_secs());
+    if scene.failed.is_empty() {
+        println!("Every criterion is met.");
+    } else {
+        println!("Not met:");
+        scene.failed.iter().for_each(|failure| println!("  {failure}"));
+    }
+    Ok(scene.failed.is_empty())
+}
+
+impl Scene {
+    /// Measures under these attacks.
+    fn stand(&mut self, what: &str, names: &[&str], time: Duration) -> Result<()> {
+        self.relay.forget_peak()?;
+        let busy = self.relay.usage()?.busy;
+        let begun = Instant::now();
+        let mut attackers = Vec::new();
+        for name in names {
+            attackers.push(self.attacker(name, SETTLE + time)?);
+        }
+        let _settling = self.honest.measure(SETTLE);
+        let had = self.honest.measure(time);
+        let mut opened = 0;
+        for attacker in &mut attackers {
+            let output = attacker.0.stdout.take().ok_or("an attacker has no output")?;
+            if !attacker.wait(STEP_MAX)? {
+                return Err(format!("an attacker of {what} failed").into());
+            }
+            opened += std::io::read_to_string(output)?.trim().parse::<u64>()?;
+        }
+        let usage =
+            self.relay.usage().map_err(|error| format!("the relay did not live through {what}: {error}"))?;
+        let share = (usage.busy.saturating_sub(busy)).as_secs_f64() / begun.elapsed().as_secs_f64();
+        self.row(what, &had, &usage, share, Some(opened));
+        self.judge(what, &had);
+        self.check(usage.peak as f64 <= self.budget as f64 * OVER_BUDGET, || {
+            format!("{what}: the memory reached {:.1} MiB", usage.peak as f64 / MIB)
+        });
+        Ok(())
+    }
+
+    fn attacker(&self, name: &str, time: Duration) -> Result<Running> {
+        let program = env::current_exe()?;
+        let mut command = match find("nice") {
+            Some(nice) => {
+                let mut command = Command::new(nice);
+                command.args(["-n", "19"]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command.args(["--as", name, &self.at.to_string(), &time.as_secs_f64().to_string()]);
+        command.args(self.honest.ids.iter().map(PeerId::to_string));
+        Ok(Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?))
+    }
+
+    /// What the honest had, beside what they had alone.
+    fn judge(&mut self, what: &str, had: &Measured) {
+        let alone = self.alone;
+        let kept = had.bytes_per_second / alone.bytes_per_second;
+        self.check(kept >= KEPT_MIN, || format!("{what}: {:.0} % of the throughput were kept", kept * 100.0));
+        let allowed = alone.median.div_f64(KEPT_MIN) + TURN;
+        self.check(had.median <= allowed, || {
+            format!(
+                "{what}: the median delay is {:.2} ms; {:.2} ms are allowed",
+                millis(had.median),
+                millis(allowed)
+            )
+        });
+        self.check(had.lost == 0, || format!("{what}: {} honest ends were disconnected so far", had.lost));
+    }
+
+    fn afterwards(&mut self, before: Usage, time: Duration) -> Result<()> {
+        let allowed = before.resident as f64 * AFTERWARDS;
+        let patience = Instant::now() + RECOVERY_MAX;
+        while self.relay.usage()?.resident as f64 > allowed && Instant::now() < patience {
+            thread::sleep(Duration::from_millis(100));
+        }
+        self.relay.forget_peak()?;
+        let had = self.honest.measure(time);
+        let usage = self.relay.usage()?;
+        self.row("afterwards", &had, &usage, 0.0, None);
+        self.judge("afterwards", &had);
+        self.check(usage.resident as f64 <= allowed, || {
+            format!(
+                "afterwards: {:.1} MiB are in use; before there were {:.1}",
+                usage.resident as f64 / MIB,
+                before.resident as f64 / MIB
+            )
+        });
+        Ok(())
+    }
+
+    fn row(&self, what: &str, had: &Measured, usage: &Usage, share: f64, opened: Option<u64>) {
+        println!(
+            "{what:<16} {:>8.1} {:>5.0}% {:>9.2} {:>9.2} {:>9.1} {:>9.1} {:>4.0}% {:>8} {:>6}",
+            had.bytes_per_second / MIB,
+            100.0 * had.bytes_per_second / self.alone.bytes_per_second,
+            millis(had.median),
+            millis(had.p99),
+            usage.resident as f64 / MIB,
+            usage.peak as f64 / MIB,
+            share * 100.0,
+            opened.map_or_else(|| "-".to_owned(), |opened| opened.to_string()),
+            had.lost
+        );
+    }
+
+    fn check(&mut self, holds: bool, failure: impl FnOnce() -> String) {
+        if !holds {
+            self.failed.push(failure());
+        }
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
