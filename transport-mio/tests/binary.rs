@@ -224,10 +224,11 @@ fn says_when_there_is_room_for_fewer_than_it_should_take() {
 
 #[test]
 fn survives_having_no_room_for_another_connection() {
-    // Ten files that it does not know of are open already, so that the limit is lower than it thinks.
-    let script =
-        format!("exec 5</dev/null 6<&5 7<&5 8<&5 9<&5; ulimit -n 24; exec '{PROGRAM}' --listen 127.0.0.1:0");
-    let relay = Running::start(Command::new("sh").args(["-c", &script]));
+    // Files that it does not know of are open already, so that there is room for far fewer than it thinks.
+    let script = format!(
+        "for file in {{10..34}}; do eval \"exec $file</dev/null\"; done; ulimit -n 40; exec '{PROGRAM}' --listen 127.0.0.1:0"
+    );
+    let relay = Running::start(Command::new("bash").args(["-c", &script]));
     let mut honest = Pair::meet(relay.address);
     let crowd: Vec<_> = (0..60).map(|_| tcp(relay.address)).collect();
     honest.exchange(b"unharmed");
