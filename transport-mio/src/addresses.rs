@@ -41,6 +41,11 @@ impl Addresses {
         }
     }
 
+    /// Connections from there.
+    pub(crate) fn connections(&self, home: SourceGroup) -> usize {
+        self.entries.get(&home).map_or(0, |entry| entry.connections)
+    }
+
     /// What is held for one of its connections has changed.
     pub(crate) fn charge(&mut self, home: SourceGroup, before: usize, after: usize) {
         if let Some(entry) = self.entries.get_mut(&home) {

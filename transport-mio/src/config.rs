@@ -5,6 +5,7 @@ use std::time::Duration;
 use phantom_core::relay::{RelayLimits, RelaySecret};
 use phantom_core::wire::FRAME_MAX;
 
+use crate::access::Access;
 use crate::inbound::INPUT_MIN;
 use crate::proxy::ClientAddresses;
 
@@ -16,6 +17,8 @@ pub struct ServerConfig {
     pub relay: RelayLimits,
     /// The limits of the sockets.
     pub server: ServerLimits,
+    /// Who may connect.
+    pub access: Access,
     /// How the addresses of clients are known.
     pub addresses: ClientAddresses,
     /// What reclaim tokens are made with. `None`: a random secret, so that clients keep their IDs as long as this relay runs.

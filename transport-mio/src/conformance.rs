@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
+use crate::access::Access;
 use crate::frame::opcode;
 use crate::handshake::{Handshake, Progress};
 use crate::inbound::{Fault, INPUT_MIN, Inbound, Incoming, Rules};
@@ -83,7 +84,7 @@ fn shake_hands(socket: &mut TcpStream, input: &mut [u8]) -> io::Result<Option<Ve
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let mut rest = &input[..read];
-        match handshake.feed(&mut rest, &ClientAddresses::default()) {
+        match handshake.feed(&mut rest, &ClientAddresses::default(), &Access::default()) {
             Progress::Waiting | Progress::Introduced(_) => {}
             Progress::Upgraded { answer, .. } => {
                 socket.write_all(&answer)?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use mio::Waker;
 
+use crate::access::Access;
 use crate::certificate::TlsConfig;
 use crate::stats::ServerStats;
 
@@ -30,6 +31,8 @@ struct Shared {
 pub struct Reload {
     /// What every listener that speaks TLS begins its connections with.
     pub tls: Option<TlsConfig>,
+    /// Who may connect.
+    pub access: Option<Access>,
 }
 
 /// Who wants to know the counters.
@@ -77,6 +80,7 @@ impl Handle {
     pub fn reload(&self, new: Reload) {
         let mut reload = self.0.reload.lock().unwrap_or_else(PoisonError::into_inner);
         reload.tls = new.tls.or(reload.tls.take());
+        reload.access = new.access.or(reload.access.take());
         drop(reload);
         self.wake();
     }

@@ -15,6 +15,11 @@
 //! | another beginning than the PROXY protocol, from a trusted proxy | the connection is closed | [`NoProxyHeader`](HandshakeFailure::NoProxyHeader) |
 //! | a PROXY header with a mistake in it | the connection is closed | [`ProxyHeader`](HandshakeFailure::ProxyHeader) |
 //! | no usable `X-Forwarded-For`, from a trusted proxy | 400 | [`ForwardedFor`](HandshakeFailure::ForwardedFor) |
+//! | a request of a web page that is not welcome | 403 | [`Origin`](HandshakeFailure::Origin) |
+//! | a request without a token, or with a wrong one, where one is needed | 401 | [`Token`](HandshakeFailure::Token) |
+//! | anything, from an address that may not connect | the connection is closed; 403 through an HTTP proxy | [`Denied`](HandshakeFailure::Denied) |
+//! | anything, from an address with too many connections | the connection is closed; 429 through an HTTP proxy | [`AddressFull`](HandshakeFailure::AddressFull) |
+//! | anything, from an address that connects too often | the connection is closed; 429 through an HTTP proxy | [`TooOften`](HandshakeFailure::TooOften) |
 //! | nothing, or not the whole request in time | the connection is closed | [`Timeout`](HandshakeFailure::Timeout) |
 //!
 //! tungstenite parses the request and computes the answer. Its own handshake over a stream is not used: it takes a request that
@@ -29,6 +34,7 @@ use tungstenite::handshake::server::{Request, create_response, write_response};
 use tungstenite::http::HeaderValue;
 use tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
+use crate::access::Access;
 use crate::proxy::{ClientAddresses, HEADER_MAX, Header, Introduction};
 
 /// The longest request, in bytes.
@@ -66,6 +72,16 @@ pub enum HandshakeFailure {
     ProxyHeader,
     /// No usable `X-Forwarded-For`, from a proxy that is trusted to send one.
     ForwardedFor,
+    /// A web page whose origin is not welcome.
+    Origin,
+    /// No token, or a wrong one, where one is needed.
+    Token,
+    /// An address that may not connect.
+    Denied,
+    /// An address that has as many connections as it may.
+    AddressFull,
+    /// An address that connects too often.
+    TooOften,
     /// The request was not complete in time.
     Timeout,
     /// The client closed before the request was complete.
@@ -112,7 +128,12 @@ impl Handshake {
     }
 
     /// Takes what it needs from `input`.
-    pub(crate) fn feed(&mut self, input: &mut &[u8], addresses: &ClientAddresses) -> Progress {
+    pub(crate) fn feed(
+        &mut self,
+        input: &mut &[u8],
+        addresses: &ClientAddresses,
+        access: &Access,
+    ) -> Progress {
         if self.introduction == Introduction::Header {
             return self.feed_header(input);
         }
@@ -132,9 +153,9 @@ impl Handshake {
         *input = &input[end - before..];
         match Request::try_parse(&self.head[..end]) {
             Ok(Some((_, request))) if self.introduction == Introduction::Forwarded => {
-                judge_forwarded(&request, addresses)
+                judge_forwarded(&request, addresses, access)
             }
-            Ok(Some((_, request))) => judge(&request, self.any_subprotocol, None),
+            Ok(Some((_, request))) => judge(&request, self.any_subprotocol, access, None),
             Ok(None) => not_http(),
             Err(error) => refuse(&error),
         }
@@ -170,11 +191,11 @@ fn head_end(head: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-fn judge_forwarded(request: &Request, addresses: &ClientAddresses) -> Progress {
+fn judge_forwarded(request: &Request, addresses: &ClientAddresses, access: &Access) -> Progress {
     let values: Option<Vec<_>> =
         request.headers().get_all(FORWARDED_FOR).iter().map(|value| value.to_str().ok()).collect();
     match values.and_then(|values| addresses.forwarded_for(values.into_iter())) {
-        Some(client) => judge(request, false, Some(client)),
+        Some(client) => judge(request, false, access, Some(client)),
         None => Progress::Refused(
             HandshakeFailure::ForwardedFor,
             answer(
@@ -186,7 +207,12 @@ fn judge_forwarded(request: &Request, addresses: &ClientAddresses) -> Progress {
     }
 }
 
-fn judge(request: &Request, any_subprotocol: bool, forwarded_for: Option<IpAddr>) -> Progress {
+fn judge(
+    request: &Request,
+    any_subprotocol: bool,
+    access: &Access,
+    forwarded_for: Option<IpAddr>,
+) -> Progress {
     let mut response = match create_response(request) {
         Ok(response) => response,
         Err(error) => return refuse(&error),
@@ -206,6 +232,9 @@ fn judge(request: &Request, any_subprotocol: bool, forwarded_for: Option<IpAddr>
                 "This is a Phantom relay. It speaks the WebSocket subprotocol phantom.1 only.",
             ),
         );
+    }
+    if let Err(failure) = access.judge(request.uri(), request.headers()) {
+        return Progress::Refused(failure, turn_away(failure));
     }
     if ours {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
@@ -262,6 +291,27 @@ fn not_http() -> Progress {
     Progress::Refused(HandshakeFailure::NotHttp, answer("400 Bad Request", "", text))
 }
 
+/// What a request gets that is right, but not welcome.
+pub(crate) fn turn_away(failure: HandshakeFailure) -> Vec<u8> {
+    use HandshakeFailure as Failure;
+    match failure {
+        Failure::Token => answer(
+            "401 Unauthorized",
+            "WWW-Authenticate: Bearer\r\n",
+            "This Phantom relay needs a token: send \"Authorization: Bearer TOKEN\", or add ?token=TOKEN to the address.",
+        ),
+        Failure::Origin => {
+            answer("403 Forbidden", "", "Web pages of this origin may not use this Phantom relay.")
+        }
+        Failure::AddressFull | Failure::TooOften => answer(
+            "429 Too Many Requests",
+            "Retry-After: 10\r\n",
+            "There are too many connections from this address. Try again later.",
+        ),
+        _ => answer("403 Forbidden", "", "This address may not use this Phantom relay."),
+    }
+}
+
 /// What HTTP without TLS gets where TLS is spoken.
 pub(crate) fn plain_on_tls() -> Vec<u8> {
     answer(
@@ -294,11 +344,12 @@ mod tests {
         for chunk in request.chunks(portion) {
             at += chunk.len();
             let mut input = chunk;
-            let (failure, answer) = match handshake.feed(&mut input, &ClientAddresses::default()) {
-                Progress::Waiting | Progress::Introduced(_) => continue,
-                Progress::Upgraded { answer, .. } => (None, answer),
-                Progress::Refused(failure, answer) => (Some(failure), answer),
-            };
+            let (failure, answer) =
+                match handshake.feed(&mut input, &ClientAddresses::default(), &Access::default()) {
+                    Progress::Waiting | Progress::Introduced(_) => continue,
+                    Progress::Upgraded { answer, .. } => (None, answer),
+                    Progress::Refused(failure, answer) => (Some(failure), answer),
+                };
             let line = String::from_utf8(answer).unwrap().lines().next().unwrap_or_default().to_owned();
             return Some((failure, line, [input, &request[at..]].concat()));
         }

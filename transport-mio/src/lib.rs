@@ -23,6 +23,7 @@
 //! decoding in `inbound`, HTTP in `handshake`, who shares what in `addresses` and `budget`.
 #![forbid(unsafe_code)]
 
+mod access;
 mod addresses;
 mod budget;
 mod certificate;
@@ -55,6 +56,7 @@ mod tls;
 mod token;
 mod view;
 
+pub use access::{Access, AccessToken, Origin, OriginError, TokenFile, TokenFileError, TokenFileProblem};
 pub use certificate::{TlsConfig, TlsError, TlsFiles, TlsProblem, TlsWarning};
 pub use config::{ServerConfig, ServerLimits};
 pub use error::{SecretProblem, StartError};

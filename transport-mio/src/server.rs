@@ -96,7 +96,7 @@ impl RelayServer {
             listeners,
             handle: Handle::new(waker),
             clock: Clock::new(),
-            board: Switchboard::new(relay, limits.clone(), config.addresses),
+            board: Switchboard::new(relay, limits.clone(), config.addresses, config.access),
             limits,
             paused_until: None,
             started: clock::unix_now(),
@@ -226,6 +226,9 @@ impl RelayServer {
         if let Some(tls) = &new.tls {
             self.listeners.iter_mut().for_each(|listener| listener.reload(tls));
         }
+        if let Some(access) = new.access {
+            self.board.set_access(access);
+        }
     }
 
     /// Accepts a batch from each listener. Whatever goes wrong with one connection is that connection's matter.
@@ -238,7 +241,7 @@ impl RelayServer {
             for _ in 0..self.limits.accept_batch {
                 match listener.accept() {
                     Ok((socket, address)) => {
-                        let key = self.board.admit(now, socket, address);
+                        let Some(key) = self.board.admit(now, socket, address) else { continue };
                         let interest = Interest::READABLE | Interest::WRITABLE;
                         let registry = self.poll.registry();
                         let registered =

@@ -16,12 +16,13 @@ use phantom_core::time::Instant;
 use phantom_core::wire::{CloseCode, FRAME_MAX};
 
 use self::forward::Run;
+use crate::access::{Access, Visits};
 use crate::addresses::Addresses;
 use crate::budget::Budget;
 use crate::config::ServerLimits;
 use crate::conn::{Conn, Phase, Received};
 use crate::frame::opcode;
-use crate::handshake::{Handshake, HandshakeFailure, Progress};
+use crate::handshake::{self, Handshake, HandshakeFailure, Progress};
 use crate::inbound::{Fault, Inbound, Incoming, Rules};
 use crate::pace::Rate;
 use crate::proxy::{ClientAddresses, Introduction};
@@ -43,6 +44,8 @@ pub(crate) struct Switchboard {
     conns: Slots<Conn>,
     links: Links,
     timers: Timers,
+    access: Access,
+    visits: Visits,
     client_addresses: ClientAddresses,
     addresses: Addresses,
     budget: Budget,
@@ -60,9 +63,16 @@ pub(crate) struct Switchboard {
 }
 
 impl Switchboard {
-    pub(crate) fn new(relay: Relay, limits: ServerLimits, client_addresses: ClientAddresses) -> Self {
+    pub(crate) fn new(
+        relay: Relay,
+        limits: ServerLimits,
+        client_addresses: ClientAddresses,
+        access: Access,
+    ) -> Self {
         Self {
             relay,
+            access,
+            visits: Visits::default(),
             client_addresses,
             input: vec![0; limits.read_bytes_per_turn].into_boxed_slice(),
             budget: Budget::new(limits.memory),
@@ -81,14 +91,21 @@ impl Switchboard {
         }
     }
 
-    /// A socket has been accepted; it waits for its first event.
-    pub(crate) fn admit(&mut self, now: Instant, mut socket: Socket, address: Option<IpAddr>) -> Key {
+    /// Lets in, from now on, whom this lets in. Whoever is in stays.
+    pub(crate) fn set_access(&mut self, access: Access) {
+        self.access = access;
+    }
+
+    /// A socket has been accepted; if it is let in, it waits for its first event.
+    pub(crate) fn admit(&mut self, now: Instant, mut socket: Socket, address: Option<IpAddr>) -> Option<Key> {
         self.stats.accepted += 1;
         let introduction = self.client_addresses.introduction(address);
-        let source = match introduction {
-            Introduction::None => address.map_or(Source::Unknown, Source::Address),
-            Introduction::Header | Introduction::Forwarded => Source::Unknown,
-        };
+        let address = address.filter(|_| introduction == Introduction::None);
+        if let Err(failure) = self.examine(now, address) {
+            self.stats.count_failure(failure);
+            return None;
+        }
+        let source = address.map_or(Source::Unknown, Source::Address);
         if introduction == Introduction::Header {
             socket.hold_back();
         }
@@ -101,7 +118,7 @@ impl Switchboard {
         {
             self.fail_handshake(now, oldest, HandshakeFailure::Crowded);
         }
-        key
+        Some(key)
     }
 
     /// The socket with this key, to register it.
@@ -255,40 +272,57 @@ impl Switchboard {
         while let Some(conn) = self.conns.get_mut(key)
             && let Phase::Handshaking(handshake) = &mut conn.phase
         {
-            match handshake.feed(&mut rest, &self.client_addresses) {
+            match handshake.feed(&mut rest, &self.client_addresses, &self.access) {
                 Progress::Waiting => return,
                 Progress::Introduced(client) => {
                     let begun = conn.begin_tls(rest);
-                    self.relocate(key, client);
+                    if let Err(failure) = self.relocate(now, key, client) {
+                        return self.fail_handshake(now, key, failure);
+                    }
                     if begun {
                         return;
                     }
                 }
                 Progress::Upgraded { answer, forwarded_for } => {
-                    if forwarded_for.is_some() {
-                        self.relocate(key, forwarded_for);
+                    if forwarded_for.is_some()
+                        && let Err(failure) = self.relocate(now, key, forwarded_for)
+                    {
+                        return self.refuse(now, key, failure, &handshake::turn_away(failure));
                     }
                     self.open(now, key, &answer);
                 }
-                Progress::Refused(failure, answer) => {
-                    self.stats.count_failure(failure);
-                    conn.outbox.push_raw(&answer);
-                    return self.close(now, key, Ending::Said);
-                }
+                Progress::Refused(failure, answer) => return self.refuse(now, key, failure, &answer),
             }
         }
         let taken = input.len() - rest.len();
         self.decode(now, key, &mut input[taken..]);
     }
 
-    /// A proxy has said where a connection really comes from.
-    fn relocate(&mut self, key: Key, client: Option<IpAddr>) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
+    /// Whether somebody from here is let in now.
+    fn examine(&mut self, now: Instant, address: Option<IpAddr>) -> Result<(), HandshakeFailure> {
+        let Some(address) = address else { return Ok(()) };
+        if !self.access.admits(address) {
+            return Err(HandshakeFailure::Denied);
+        }
+        let home = Source::Address(address).group();
+        if self.addresses.connections(home) >= self.access.connections_per_address.max(1) {
+            return Err(HandshakeFailure::AddressFull);
+        }
+        let Access { connections_per_second_per_address: rate, connection_burst_per_address: burst, .. } =
+            self.access;
+        if self.visits.visit(now, home, rate, burst) { Ok(()) } else { Err(HandshakeFailure::TooOften) }
+    }
+
+    /// A proxy has said where a connection really comes from, so that it can be let in or not.
+    fn relocate(&mut self, now: Instant, key: Key, client: Option<IpAddr>) -> Result<(), HandshakeFailure> {
+        self.examine(now, client)?;
+        let Some(conn) = self.conns.get_mut(key) else { return Ok(()) };
         self.addresses.charge(conn.home(), conn.charged, 0);
         self.addresses.leave(conn.home());
         conn.source = client.map_or(Source::Unknown, Source::Address);
         self.addresses.enter(conn.home());
         self.addresses.charge(conn.home(), 0, conn.charged);
+        Ok(())
     }
 
     /// Lets a client that is ahead of its pace rest. Says how many frames it has sent in this turn.
@@ -466,6 +500,15 @@ impl Switchboard {
             Some(Phase::Handshaking(_)) => self.fail_handshake(now, key, HandshakeFailure::Crowded),
             Some(Phase::Closing { .. }) | None => self.remove(now, key),
         }
+    }
+
+    /// Answers a request that is not granted, and closes.
+    fn refuse(&mut self, now: Instant, key: Key, failure: HandshakeFailure, answer: &[u8]) {
+        self.stats.count_failure(failure);
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.outbox.push_raw(answer);
+        }
+        self.close(now, key, Ending::Said);
     }
 
     fn fail_handshake(&mut self, now: Instant, key: Key, failure: HandshakeFailure) {

@@ -5,7 +5,7 @@ mod common;
 
 use std::thread;
 
-use common::{Client, Pair, await_stats, relay, relay_with};
+use common::{Client, Pair, await_stats, relay_with};
 use phantom_core::wire::ClientFrame;
 use phantom_mio::CloseCode;
 
@@ -14,7 +14,10 @@ fn two_thousand_join_at_once_and_all_are_served() {
     const THREADS: usize = 8;
     const EACH: usize = 250;
     phantom_mio::raise_file_limit().unwrap();
-    let relay = relay();
+    let relay = relay_with(|config| {
+        config.access.connections_per_address = 2 * THREADS * EACH;
+        config.access.connections_per_second_per_address = 0;
+    });
     let address = relay.local_addr();
     let joining: Vec<_> = (0..THREADS)
         .map(|_| {
