@@ -210,21 +210,25 @@ fn says_when_there_is_room_for_fewer_than_it_should_take() {
         "ulimit -n 256; exec '{PROGRAM}' --listen 127.0.0.1:0 --max-connections 1000 --log-level warn"
     );
     let relay = Running::start(Command::new("sh").args(["-c", &script]));
-    Pair::meet(relay.address).exchange(b"served");
+    let mut pair = Pair::meet(relay.address);
+    let crowd: Vec<_> = (0..300).map(|_| tcp(relay.address)).collect();
+    pair.exchange(b"served");
+    drop((crowd, pair));
     relay.signal("TERM");
     let (status, said) = relay.end();
     assert_eq!((status, said.lines().count()), (Some(0), 1), "{said}");
-    for word in ["room for 192 connections, not 1000", "max_connections", "LimitNOFILE=", "1064"] {
+    for word in ["room for 96 connections, not 1000", "max_connections", "LimitNOFILE=", "5224"] {
         assert!(said.contains(word), "{word} in {said}");
     }
 }
 
 #[test]
 fn survives_having_no_room_for_another_connection() {
-    // Ten files that it does not know of are open already, so that the limit is lower than it thinks.
-    let script =
-        format!("exec 5</dev/null 6<&5 7<&5 8<&5 9<&5; ulimit -n 24; exec '{PROGRAM}' --listen 127.0.0.1:0");
-    let relay = Running::start(Command::new("sh").args(["-c", &script]));
+    // Files that it does not know of are open already, so that there is room for far fewer than it thinks.
+    let script = format!(
+        "for file in {{10..34}}; do eval \"exec $file</dev/null\"; done; ulimit -n 40; exec '{PROGRAM}' --listen 127.0.0.1:0"
+    );
+    let relay = Running::start(Command::new("bash").args(["-c", &script]));
     let mut honest = Pair::meet(relay.address);
     let crowd: Vec<_> = (0..60).map(|_| tcp(relay.address)).collect();
     honest.exchange(b"unharmed");

@@ -35,10 +35,10 @@ fn stopping_takes_no_longer_than_it_may() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     for (signal, status) in [("TERM", 143), ("INT", 130)] {
-        let relay = Running::start(on_free_port().args(["--drain-timeout", "1h"]));
+        let relay = Running::start(on_free_port().args(["--drain-timeout", "30s"]));
         let (mut mute, _) = Client::join(relay.address);
         relay.signal("TERM");
-        // It has understood, and would wait for an hour now.
+        // It has understood, and would wait for 30 seconds now.
         assert!(matches!(mute.frame(), RelayFrame::Drain { .. }));
         relay.signal(signal);
         assert_eq!(relay.end(), (Some(status), String::new()));
@@ -186,7 +186,9 @@ impl Manager {
 
     /// The next message that has this line.
     fn hears(&self, line: &str) -> String {
+        let deadline = Instant::now() + common::PATIENCE;
         loop {
+            assert!(Instant::now() < deadline, "{line} does not come");
             let mut buffer = [0; 1024];
             let length = self.socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{line}: {error}"));
             let message = String::from_utf8(buffer[..length].to_vec()).unwrap();

@@ -6,9 +6,10 @@ use phantom_mio::{Handle, RelayServer, Reload, View};
 
 use super::fault::{Fault, Status};
 use super::logs::LogGuard;
+use super::room::Room;
 use super::settings::Effective;
 use super::signals::Signals;
-use super::{files, limits, places, room, say, systemd};
+use super::{files, limits, places, say, systemd};
 
 /// Runs until it is told to stop.
 pub(crate) fn serve(effective: Effective) -> Result<(), Fault> {
@@ -27,7 +28,9 @@ pub(crate) fn serve(effective: Effective) -> Result<(), Fault> {
     }
     let tls = files::tls(&effective)?;
     let places = places::open(&effective, inherited, tls)?;
-    config.relay.connections_max = room::make(effective.settings.max_connections);
+    let wanted = Room { connections: config.relay.connections_max, handshakes: config.server.handshakes_max };
+    let room = wanted.make();
+    (config.relay.connections_max, config.server.handshakes_max) = (room.connections, room.handshakes);
     let greeting = places.greeting();
     let relay = RelayServer::with_listeners(places.listeners, config)?;
     let handle = relay.handle();

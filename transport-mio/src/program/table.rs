@@ -148,8 +148,8 @@ settings! {
 
         /// Connections at once
         ///
-        /// Every connection is an open file; if the system allows fewer files than
-        /// this, the relay says so when it starts, and takes fewer connections.
+        /// Every connection and every handshake is an open file; if the system allows
+        /// too few files, the relay says so when it starts, and takes fewer.
         max_connections: usize = relay().connections_max, 1..=10_000_000;
 
         /// Handshakes under way at once; beyond it the oldest is ended

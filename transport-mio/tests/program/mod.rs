@@ -10,7 +10,11 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_phantom-relay");
 pub fn program() -> Command {
     let mut command = Command::new(PROGRAM);
     // Few enough for any limit of open files.
-    command.env_clear().env("PHANTOM_RELAY_MAX_CONNECTIONS", "300").env("PHANTOM_RELAY_LOG_LEVEL", "warn");
+    command
+        .env_clear()
+        .env("PHANTOM_RELAY_MAX_CONNECTIONS", "300")
+        .env("PHANTOM_RELAY_MAX_HANDSHAKES", "300")
+        .env("PHANTOM_RELAY_LOG_LEVEL", "warn");
     command
 }
 
