@@ -617,7 +617,7 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
 
 /// The sources of a program may print: that is what it is for.
 fn is_program(file: &Path) -> bool {
-    file.file_name().is_some_and(|name| name == "main.rs")
+    file.file_name().is_some_and(|name| name == "main.rs" || name == "program.rs")
         || file.components().any(|part| part.as_os_str() == "bin" || part.as_os_str() == "program")
 }
 
