@@ -149,22 +149,22 @@ impl Listener {
         registry.register(source, token, Interest::READABLE)
     }
 
-    /// The next connection, and the address it comes from if it comes over a network.
+    /// The next connection, TLS not begun, and the address it comes from if it comes over a network.
     pub(crate) fn accept(&self) -> io::Result<(Socket, Option<IpAddr>)> {
         let gone = |error| io::Error::new(ErrorKind::ConnectionAborted, error);
-        let (socket, address) = match &self.socket {
+        match &self.socket {
             Accepting::Tcp(listener) => {
                 let (socket, from) = listener.accept()?;
                 socket.set_nodelay(true).map_err(gone)?;
-                (Socket::Tcp(socket), Some(from.ip().to_canonical()))
+                Ok((Socket::Tcp(socket), Some(from.ip().to_canonical())))
             }
-            Accepting::Unix(listener) => (Socket::Unix(listener.accept()?.0), None),
-        };
-        let socket = match &self.tls {
-            None => socket,
-            Some(tls) => socket.secure(tls.rustls()).map_err(io::Error::other).map_err(gone)?,
-        };
-        Ok((socket, address))
+            Accepting::Unix(listener) => Ok((Socket::Unix(listener.accept()?.0), None)),
+        }
+    }
+
+    /// What TLS is begun with on its connections, if it is spoken there.
+    pub(crate) const fn tls_config(&self) -> Option<&TlsConfig> {
+        self.tls.as_ref()
     }
 
     /// When its certificate expires, if it has one.

@@ -242,7 +242,8 @@ impl RelayServer {
             for _ in 0..self.limits.accept_batch {
                 match listener.accept() {
                     Ok((socket, address)) => {
-                        let Some(key) = self.board.admit(now, socket, address) else { continue };
+                        let tls = listener.tls_config();
+                        let Some(key) = self.board.admit(now, socket, address, tls) else { continue };
                         let interest = Interest::READABLE | Interest::WRITABLE;
                         let registry = self.poll.registry();
                         let registered =

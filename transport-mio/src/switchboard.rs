@@ -19,6 +19,7 @@ use self::forward::Run;
 use crate::access::{Access, Visits};
 use crate::addresses::Addresses;
 use crate::budget::Budget;
+use crate::certificate::TlsConfig;
 use crate::config::ServerLimits;
 use crate::conn::{Conn, Phase, Received};
 use crate::frame::opcode;
@@ -96,8 +97,14 @@ impl Switchboard {
         self.access = access;
     }
 
-    /// A socket has been accepted; if it is let in, it waits for its first event.
-    pub(crate) fn admit(&mut self, now: Instant, mut socket: Socket, address: Option<IpAddr>) -> Option<Key> {
+    /// A socket has been accepted; if it is let in, it waits for its first event. TLS is begun for nobody else.
+    pub(crate) fn admit(
+        &mut self,
+        now: Instant,
+        socket: Socket,
+        address: Option<IpAddr>,
+        tls: Option<&TlsConfig>,
+    ) -> Option<Key> {
         self.stats.accepted += 1;
         let introduction = self.client_addresses.introduction(address);
         let address = address.filter(|_| introduction == Introduction::None);
@@ -106,6 +113,13 @@ impl Switchboard {
             return None;
         }
         let source = address.map_or(Source::Unknown, Source::Address);
+        let mut socket = match tls {
+            None => socket,
+            Some(tls) => {
+                let secured = socket.secure(tls.rustls());
+                secured.inspect_err(|error| log::warn!("TLS cannot be begun: {error}")).ok()?
+            }
+        };
         if introduction == Introduction::Header {
             socket.hold_back();
         }

@@ -146,7 +146,8 @@ impl TlsSocket {
         self.flush()
     }
 
-    /// Reads once from the carrier, no more than there is room in `buf`; says how much of `buf` came of it, and whether the carrier is empty.
+    /// Reads once from the carrier, no more than there is room in `buf`; says how much of `buf` came of it, and whether the carrier is
+    /// empty.
     fn fetch(&mut self, buf: &mut [u8]) -> io::Result<(usize, bool)> {
         let mut portion = [0; PORTION];
         let portion = &mut portion[..buf.len().min(PORTION)];
@@ -156,6 +157,9 @@ impl TlsSocket {
             let read = self.early.len().min(portion.len());
             portion[..read].copy_from_slice(&self.early[..read]);
             self.early.drain(..read);
+            if self.early.is_empty() {
+                self.early = Vec::new();
+            }
             read
         };
         let emptied = read < portion.len() && self.early.is_empty();

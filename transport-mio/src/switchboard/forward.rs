@@ -102,6 +102,8 @@ impl Switchboard {
                     }
                     written -= gone;
                 }
+            }
+            if receiver.wants_to_send() {
                 mark(&mut self.dirty, key, receiver);
             }
         }

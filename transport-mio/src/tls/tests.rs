@@ -307,3 +307,23 @@ fn records_are_counted_in_any_pieces() {
         assert!(!records.is_within());
     }
 }
+
+#[test]
+fn what_came_before_tls_is_read_raw_and_what_came_with_it_is_not_kept() {
+    let mut world = World::new(65_536);
+    world.conn.socket.hold_back();
+    let idle = world.conn.socket.memory();
+    world.arrive(b"PROXY UNKNOWN");
+    assert_eq!(world.got, b"PROXY UNKNOWN");
+    let hello = world.records();
+    assert!(world.conn.begin_tls(&hello[..100]) && world.conn.wants_turn());
+    world.turn();
+    world.arrive(&hello[100..]);
+    world.hear();
+    world.shake_hands(1 << 20);
+    world.client.writer().write_all(b"at last").unwrap();
+    let records = world.records();
+    world.arrive(&records);
+    assert!(world.got.ends_with(b"UNKNOWNat last"));
+    assert_eq!(world.conn.socket.memory(), idle);
+}
