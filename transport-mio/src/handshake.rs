@@ -17,10 +17,9 @@
 //! | no usable `X-Forwarded-For`, from a trusted proxy | 400 | [`ForwardedFor`](HandshakeFailure::ForwardedFor) |
 //! | a request of a web page that is not welcome | 403 | [`Origin`](HandshakeFailure::Origin) |
 //! | a request without a token, or with a wrong one, where one is needed | 401 | [`Token`](HandshakeFailure::Token) |
-//! | anything, from an address that may not connect | the connection is closed; 403 through an HTTP proxy | [`Denied`](HandshakeFailure::Denied) |
-//! | anything, from an address with too many connections | the connection is closed; 429 through an HTTP proxy | [`AddressFull`](HandshakeFailure::AddressFull) |
-//! | anything, from an address that connects too often | the connection is closed; 429 through an HTTP proxy | [`TooOften`](HandshakeFailure::TooOften) |
 //! | nothing, or not the whole request in time | the connection is closed | [`Timeout`](HandshakeFailure::Timeout) |
+//!
+//! An address that is [refused](crate::Refusal) is not answered at all, unless it becomes known only with the request: then it gets 403 or 429.
 //!
 //! tungstenite parses the request and computes the answer. Its own handshake over a stream is not used: it takes a request that
 //! arrives in many small pieces for an attack, and tells a client nothing when it refuses it.
@@ -36,6 +35,7 @@ use tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
 use crate::access::Access;
 use crate::proxy::{ClientAddresses, HEADER_MAX, Header, Introduction};
+use crate::stats::Refusal;
 
 /// The longest request, in bytes.
 const HEAD_MAX: usize = 8 * 1024;
@@ -76,12 +76,6 @@ pub enum HandshakeFailure {
     Origin,
     /// No token, or a wrong one, where one is needed.
     Token,
-    /// An address that may not connect.
-    Denied,
-    /// An address that has as many connections as it may.
-    AddressFull,
-    /// An address that connects too often.
-    TooOften,
     /// The request was not complete in time.
     Timeout,
     /// The client closed before the request was complete.
@@ -234,7 +228,7 @@ fn judge(
         );
     }
     if let Err(failure) = access.judge(request.uri(), request.headers()) {
-        return Progress::Refused(failure, turn_away(failure));
+        return Progress::Refused(failure, unwelcome(failure));
     }
     if ours {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
@@ -291,24 +285,27 @@ fn not_http() -> Progress {
     Progress::Refused(HandshakeFailure::NotHttp, answer("400 Bad Request", "", text))
 }
 
-/// What a request gets that is right, but not welcome.
-pub(crate) fn turn_away(failure: HandshakeFailure) -> Vec<u8> {
-    use HandshakeFailure as Failure;
+/// What a request gets that is right, but whose sender is not welcome.
+fn unwelcome(failure: HandshakeFailure) -> Vec<u8> {
     match failure {
-        Failure::Token => answer(
+        HandshakeFailure::Token => answer(
             "401 Unauthorized",
             "WWW-Authenticate: Bearer\r\n",
             "This Phantom relay needs a token: send \"Authorization: Bearer TOKEN\", or add ?token=TOKEN to the address.",
         ),
-        Failure::Origin => {
-            answer("403 Forbidden", "", "Web pages of this origin may not use this Phantom relay.")
-        }
-        Failure::AddressFull | Failure::TooOften => answer(
+        _ => answer("403 Forbidden", "", "Web pages of this origin may not use this Phantom relay."),
+    }
+}
+
+/// What a request gets that was forwarded for an address that is refused.
+pub(crate) fn refused(refusal: Refusal) -> Vec<u8> {
+    match refusal {
+        Refusal::Denied => answer("403 Forbidden", "", "This address may not use this Phantom relay."),
+        Refusal::AddressFull | Refusal::AddressRate | Refusal::Memory => answer(
             "429 Too Many Requests",
             "Retry-After: 10\r\n",
             "There are too many connections from this address. Try again later.",
         ),
-        _ => answer("403 Forbidden", "", "This address may not use this Phantom relay."),
     }
 }
 

@@ -167,6 +167,11 @@ impl Listener {
         Ok((socket, address))
     }
 
+    /// When its certificate expires, if it has one.
+    pub(crate) fn certificate_expires(&self) -> Option<u64> {
+        self.tls.as_ref().and_then(TlsConfig::expires)
+    }
+
     /// Begins the TLS of connections accepted from now on with this, if it speaks TLS.
     pub(crate) fn reload(&mut self, config: &TlsConfig) {
         if let Some(tls) = &mut self.tls {

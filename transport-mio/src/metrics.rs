@@ -439,6 +439,8 @@ words!(HANDSHAKE_FAILURES: HandshakeFailure {
     NoProxyHeader "no_proxy_header",
     ProxyHeader "proxy_header",
     ForwardedFor "forwarded_for",
+    Origin "origin",
+    Token "token",
     Timeout "timeout",
     Gone "gone",
     Crowded "crowded",

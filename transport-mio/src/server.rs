@@ -216,6 +216,7 @@ impl RelayServer {
             uptime: self.clock.now().since(Instant::ZERO),
             rounds: self.rounds.clone(),
             lateness: self.lateness.clone(),
+            certificate_not_after: self.listeners.iter().filter_map(Listener::certificate_expires).min(),
             ..self.board.stats()
         }
     }

@@ -101,8 +101,8 @@ impl Switchboard {
         self.stats.accepted += 1;
         let introduction = self.client_addresses.introduction(address);
         let address = address.filter(|_| introduction == Introduction::None);
-        if let Err(failure) = self.examine(now, address) {
-            self.stats.count_failure(failure);
+        if let Err(refusal) = self.examine(now, address) {
+            self.stats.count_refusal(refusal);
             return None;
         }
         let source = address.map_or(Source::Unknown, Source::Address);
@@ -276,8 +276,9 @@ impl Switchboard {
                 Progress::Waiting => return,
                 Progress::Introduced(client) => {
                     let begun = conn.begin_tls(rest);
-                    if let Err(failure) = self.relocate(now, key, client) {
-                        return self.fail_handshake(now, key, failure);
+                    if let Err(refusal) = self.relocate(now, key, client) {
+                        self.stats.count_refusal(refusal);
+                        return self.remove(now, key);
                     }
                     if begun {
                         return;
@@ -285,13 +286,17 @@ impl Switchboard {
                 }
                 Progress::Upgraded { answer, forwarded_for } => {
                     if forwarded_for.is_some()
-                        && let Err(failure) = self.relocate(now, key, forwarded_for)
+                        && let Err(refusal) = self.relocate(now, key, forwarded_for)
                     {
-                        return self.refuse(now, key, failure, &handshake::turn_away(failure));
+                        self.stats.count_refusal(refusal);
+                        return self.answer(now, key, &handshake::refused(refusal));
                     }
                     self.open(now, key, &answer);
                 }
-                Progress::Refused(failure, answer) => return self.refuse(now, key, failure, &answer),
+                Progress::Refused(failure, answer) => {
+                    self.stats.count_failure(failure);
+                    return self.answer(now, key, &answer);
+                }
             }
         }
         let taken = input.len() - rest.len();
@@ -299,22 +304,22 @@ impl Switchboard {
     }
 
     /// Whether somebody from here is let in now.
-    fn examine(&mut self, now: Instant, address: Option<IpAddr>) -> Result<(), HandshakeFailure> {
+    fn examine(&mut self, now: Instant, address: Option<IpAddr>) -> Result<(), Refusal> {
         let Some(address) = address else { return Ok(()) };
         if !self.access.admits(address) {
-            return Err(HandshakeFailure::Denied);
+            return Err(Refusal::Denied);
         }
         let home = Source::Address(address).group();
         if self.addresses.connections(home) >= self.access.connections_per_address.max(1) {
-            return Err(HandshakeFailure::AddressFull);
+            return Err(Refusal::AddressFull);
         }
         let Access { connections_per_second_per_address: rate, connection_burst_per_address: burst, .. } =
             self.access;
-        if self.visits.visit(now, home, rate, burst) { Ok(()) } else { Err(HandshakeFailure::TooOften) }
+        if self.visits.visit(now, home, rate, burst) { Ok(()) } else { Err(Refusal::AddressRate) }
     }
 
     /// A proxy has said where a connection really comes from, so that it can be let in or not.
-    fn relocate(&mut self, now: Instant, key: Key, client: Option<IpAddr>) -> Result<(), HandshakeFailure> {
+    fn relocate(&mut self, now: Instant, key: Key, client: Option<IpAddr>) -> Result<(), Refusal> {
         self.examine(now, client)?;
         let Some(conn) = self.conns.get_mut(key) else { return Ok(()) };
         self.addresses.charge(conn.home(), conn.charged, 0);
@@ -502,9 +507,8 @@ impl Switchboard {
         }
     }
 
-    /// Answers a request that is not granted, and closes.
-    fn refuse(&mut self, now: Instant, key: Key, failure: HandshakeFailure, answer: &[u8]) {
-        self.stats.count_failure(failure);
+    /// Answers what will never be a WebSocket, and closes.
+    fn answer(&mut self, now: Instant, key: Key, answer: &[u8]) {
         if let Some(conn) = self.conns.get_mut(key) {
             conn.outbox.push_raw(answer);
         }

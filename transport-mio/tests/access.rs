@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use common::tls::Identity;
 use common::{
-    Client, Pair, await_stats, failures, read_to_end, relay_with, send_quietly, tcp, upgrade_request,
+    Client, Pair, await_stats, failures, read_to_end, refusals, relay_with, send_quietly, tcp,
+    upgrade_request,
 };
 use phantom_mio::{
-    Access, AccessToken, ClientAddress, HandshakeFailure, Listener, RelayServer, Reload, RunningRelay,
-    ServerConfig, TokenFile,
+    Access, AccessToken, ClientAddress, HandshakeFailure, Listener, Refusal, RelayServer, Reload,
+    RunningRelay, ServerConfig, TokenFile,
 };
 use socket2::{Domain, Socket, Type};
 
@@ -55,13 +56,13 @@ fn an_address_that_may_not_connect_is_dropped_at_once() {
     let mut honest = Pair::meet(relay.local_addr());
     assert!(is_dropped(dial_from([127, 0, 0, 2], &relay)));
     Client::over(dial_from([127, 0, 0, 3], &relay)).register(1);
-    assert_eq!(failures(&relay, HandshakeFailure::Denied), 1);
+    assert_eq!(refusals(&relay, Refusal::Denied), 1);
 
     // Whoever is in stays, although it would not be let in any more.
     reload(&relay, |access| access.allow = vec!["127.0.0.2/31".parse().unwrap()]);
     assert!(is_dropped(tcp(relay.local_addr())));
     Client::over(dial_from([127, 0, 0, 2], &relay)).register(1);
-    assert_eq!(failures(&relay, HandshakeFailure::Denied), 2);
+    assert_eq!(refusals(&relay, Refusal::Denied), 2);
     honest.exchange(b"unharmed");
 }
 
@@ -121,7 +122,7 @@ fn one_address_has_so_many_connections_and_others_have_theirs() {
     for _ in 0..5 {
         assert!(is_dropped(tcp(relay.local_addr())));
     }
-    assert_eq!(failures(&relay, HandshakeFailure::AddressFull), 5);
+    assert_eq!(refusals(&relay, Refusal::AddressFull), 5);
     Client::over(dial_from([127, 0, 0, 2], &relay)).register(1);
     // A place that is free is given again.
     kept.pop();
@@ -155,7 +156,7 @@ fn whoever_comes_too_often_has_to_wait() {
         assert!(begin.elapsed() < common::PATIENCE);
     }
     assert!(begin.elapsed() >= Duration::from_millis(500), "{:?}", begin.elapsed());
-    assert!(failures(&relay, HandshakeFailure::TooOften) > 0);
+    assert!(refusals(&relay, Refusal::AddressRate) > 0);
 }
 
 #[test]
@@ -177,7 +178,7 @@ fn behind_a_proxy_the_client_is_judged_and_not_the_proxy() {
     let _first = ask("192.0.2.2").unwrap();
     assert_eq!(ask("192.0.2.2").err(), Some(429));
     let _other = ask("192.0.2.3").unwrap();
-    assert_eq!(failures(&by_request, HandshakeFailure::AddressFull), 1);
+    assert_eq!(refusals(&by_request, Refusal::AddressFull), 1);
 
     for tls in [false, true] {
         let by_header = start(ClientAddress::ProxyProtocol, tls);
@@ -195,10 +196,10 @@ fn behind_a_proxy_the_client_is_judged_and_not_the_proxy() {
             client.register(1);
             Some(client)
         };
-        assert_eq!(failures(&by_header, HandshakeFailure::Denied), 1);
+        assert_eq!(refusals(&by_header, Refusal::Denied), 1);
         if !tls {
             assert_eq!(read_to_end(&mut say("192.0.2.2")), b"");
-            assert_eq!(failures(&by_header, HandshakeFailure::AddressFull), 1);
+            assert_eq!(refusals(&by_header, Refusal::AddressFull), 1);
         }
     }
 }

@@ -264,7 +264,9 @@ fn a_new_certificate_serves_new_connections_and_drops_nobody() {
     let (there, here) = connect(&mut old, 1, &mut new, new_id);
     old.send_bytes(&forward(there, b"still here"));
     assert_eq!(new.payload(here), b"still here");
-    assert_eq!(relay.handle().stats().lost, 0);
+    let stats = relay.handle().stats();
+    assert_eq!((stats.lost, stats.open, stats.plain), (0, 4, 0), "{stats:?}");
+    assert!(stats.certificate_not_after > Some(4_000_000_000), "{stats:?}");
 }
 
 #[test]

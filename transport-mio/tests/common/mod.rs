@@ -13,7 +13,7 @@ use phantom_core::wire::{
     CHANNELS_MAX, ClientFrame, ForwardHeader, OpenedBy, RelayFrame, SUBPROTOCOL, VERSION, Welcome,
 };
 use phantom_mio::{
-    CloseCode, Handle, HandshakeFailure, RelayServer, RunningRelay, ServerConfig, ServerStats,
+    CloseCode, Handle, HandshakeFailure, Refusal, RelayServer, RunningRelay, ServerConfig, ServerStats,
 };
 use socket2::{Domain, Socket, Type};
 use tungstenite::client::IntoClientRequest;
@@ -307,4 +307,9 @@ pub fn echo() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || phantom_mio::conformance::echo(&listener));
     address
+}
+
+/// How often connections were refused for this reason.
+pub fn refusals(relay: &RunningRelay, refusal: Refusal) -> u64 {
+    relay.handle().stats().refused.get(&refusal).copied().unwrap_or(0)
 }
