@@ -116,9 +116,13 @@ impl Handle {
         Err(answer)
     }
 
-    /// From now on the loop answers.
+    /// From now on the loop answers. To say so twice changes nothing.
     pub(crate) fn begin(&self) {
-        *self.questions() = Questions::Asked(Vec::new());
+        let mut questions = self.questions();
+        // Whoever has asked since it began keeps waiting.
+        if matches!(*questions, Questions::Known(_)) {
+            *questions = Questions::Asked(Vec::new());
+        }
     }
 
     /// Answers whoever has asked.
@@ -207,5 +211,22 @@ impl Drop for RunningRelay {
         if let Err(error) = self.end() {
             log::warn!("the relay ended with an error: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A relay on a thread of its own begins twice: when the thread is made, and in it.
+    #[test]
+    fn a_question_is_not_lost_when_the_relay_begins() {
+        let poll = mio::Poll::new().unwrap();
+        let handle = Handle::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        handle.begin();
+        let answer = handle.ask().unwrap_err();
+        handle.begin();
+        handle.answer(|| ServerStats { accepted: 7, ..ServerStats::default() });
+        assert_eq!(answer.try_recv().unwrap().accepted, 7);
     }
 }

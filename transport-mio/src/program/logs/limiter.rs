@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn it_is_said_even_if_no_line_follows() {
         let (mut limiter, start) = (Limiter::new(3, Duration::from_secs(10)), Instant::now());
-        (0..5).for_each(|_| drop(limiter.admit(&site(1), start)));
+        assert_eq!((0..5).filter_map(|_| limiter.admit(&site(1), start)).count(), 3);
         let end = start + limiter.next(start).unwrap();
         assert_eq!(limiter.overdue(end), [(site(1), 2)]);
         assert_eq!((limiter.overdue(end), limiter.next(end)), (vec![], None));
