@@ -18,6 +18,8 @@ pub(crate) enum Status {
     Secret = 4,
     /// The certificate or its key cannot be used.
     Tls = 5,
+    /// The file of access tokens cannot be used.
+    Access = 6,
     /// The log file cannot be written.
     Log = 7,
 }
@@ -31,6 +33,7 @@ Exit status:
   3  an address cannot be listened on
   4  the secret file cannot be used
   5  the certificate or its key cannot be used
+  6  the file of access tokens cannot be used
   7  the log file cannot be written";
 
 /// Something that keeps the relay from running.

@@ -1,10 +1,10 @@
 //! The library's limits and the log's settings, as the settings say them.
 
 use log::LevelFilter;
-use phantom_mio::ServerConfig;
+use phantom_mio::{Access, ServerConfig, TokenFile};
 
 use super::logs::{self, LogSettings};
-use super::value::{LogFormat, LogLevel};
+use super::value::{ClientAddress, LogFormat, LogLevel};
 
 use super::table::Settings;
 
@@ -38,7 +38,26 @@ pub(crate) fn config(settings: &Settings) -> ServerConfig {
     server.close_linger = settings.close_linger.duration();
     server.drain_timeout = settings.drain_timeout.duration();
     server.drain_after = settings.come_back_after.duration();
+    config.addresses.from = match settings.client_address {
+        ClientAddress::Socket => phantom_mio::ClientAddress::Socket,
+        ClientAddress::ProxyProtocol => phantom_mio::ClientAddress::ProxyProtocol,
+        ClientAddress::XForwardedFor => phantom_mio::ClientAddress::XForwardedFor,
+    };
+    config.addresses.trusted_proxies.clone_from(&settings.trusted_proxies);
     config
+}
+
+/// Who may come in, with the tokens that were read.
+pub(crate) fn access(settings: &Settings, tokens: Option<TokenFile>) -> Access {
+    let mut access = Access::default();
+    access.allow.clone_from(&settings.allow);
+    access.deny.clone_from(&settings.deny);
+    access.origins.clone_from(&settings.allowed_origins);
+    access.tokens = tokens;
+    access.connections_per_address = settings.max_connections_per_address;
+    access.connections_per_second_per_address = settings.connections_per_second_per_address;
+    access.connection_burst_per_address = settings.connection_burst_per_address;
+    access
 }
 
 /// How the log is written.

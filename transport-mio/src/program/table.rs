@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use phantom_mio::{RelayLimits, ServerLimits};
+use phantom_mio::{Access, Network, Origin, RelayLimits, ServerLimits};
 
 use super::size::Size;
 use super::span::Span;
-use super::value::{Address, Given, LogFormat, LogLevel, Value};
+use super::value::{Address, ClientAddress, Given, LogFormat, LogLevel, Value};
 
 /// One row of the table.
 pub(crate) struct Setting {
@@ -104,6 +104,10 @@ fn server() -> ServerLimits {
     ServerLimits::default()
 }
 
+fn access() -> Access {
+    Access::default()
+}
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -139,6 +143,42 @@ settings! {
 
         /// The key of the certificate, PEM, if it is not in the same file
         tls_key: Option<PathBuf> = None;
+
+        /// Who says where a client comes from
+        ///
+        /// The socket: nobody stands in between. Otherwise a reverse proxy, by the
+        /// PROXY protocol (version 1 or 2) or by the header X-Forwarded-For. It must
+        /// be trusted: see trusted_proxies. Proxies on a Unix socket are.
+        client_address: ClientAddress = ClientAddress::Socket;
+
+        /// Proxies that are believed: addresses and networks
+        trusted_proxies: Vec<Network> = Vec::new();
+    }
+    "Who may come in" {
+        /// Only clients with a token in this file may; SIGHUP reads it again
+        ///
+        /// `phantom-relay new-token NAME` makes a token, and the line for this file.
+        access_tokens: Option<PathBuf> = None;
+
+        /// Only web pages from here may; other programs are not concerned
+        ///
+        /// For example "https://example.org" or "*.example.org".
+        allowed_origins: Vec<Origin> = Vec::new();
+
+        /// Only these addresses and networks may
+        allow: Vec<Network> = Vec::new();
+
+        /// These addresses and networks may not, even if allow names them
+        deny: Vec<Network> = Vec::new();
+
+        /// Connections at once from one IPv4 address or IPv6 /64
+        max_connections_per_address: usize = access().connections_per_address, 1..=10_000_000;
+
+        /// New connections per second from one, in the long run; 0: no limit
+        connections_per_second_per_address: u32 = access().connections_per_second_per_address;
+
+        /// New connections from one that may come at once after a pause
+        connection_burst_per_address: u32 = access().connection_burst_per_address, 1..=10_000_000;
     }
     "How many, and how much" {
         /// Memory for everything; near it, the greediest suffer first
