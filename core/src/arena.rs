@@ -74,6 +74,11 @@ impl<T> Arena<T> {
         self.len
     }
 
+    /// The memory it takes.
+    pub(crate) const fn memory(&self) -> usize {
+        self.places.capacity() * size_of::<Place<T>>() + self.free.capacity() * size_of::<u32>()
+    }
+
     /// Keys of all entries, in the order of their places.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         (0..)

@@ -20,7 +20,7 @@ pub use bits::bits;
 pub use client_inputs::client_inputs;
 pub use frame::frame;
 pub use key_text::key_text;
-pub use meter::{Meter, peak_during};
+pub use meter::{Meter, kept_by, peak_during};
 pub use packet::packet;
 pub use peer_inputs::peer_inputs;
 pub use record::record;

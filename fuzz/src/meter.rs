@@ -58,6 +58,13 @@ unsafe impl GlobalAlloc for Meter {
     }
 }
 
+/// The bytes that this thread holds after `act` beyond what it held before; 0 without the allocator.
+pub fn kept_by(act: impl FnOnce()) -> usize {
+    let before = HELD.get();
+    act();
+    usize::try_from(HELD.get() - before).unwrap_or(0)
+}
+
 /// The most bytes that this thread held during `act` beyond what it held before; 0 without the allocator.
 pub fn peak_during(act: impl FnOnce()) -> usize {
     let before = HELD.get();

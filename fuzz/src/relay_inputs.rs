@@ -7,7 +7,7 @@ mod model;
 use std::collections::BTreeMap;
 
 use phantom_core::id::{ConnId, PeerId};
-use phantom_core::relay::{Handled, Input, Relay, RelayConfig, RelaySecret, Source};
+use phantom_core::relay::{Handled, Input, Rate, Relay, RelayConfig, RelaySecret, Source};
 use phantom_core::time::{Duration, Instant};
 use phantom_core::wire::{
     CHANNELS_MAX, ClientFrame, CloseCode, FORWARD_HEADER, FRAME_MAX, ForwardHeader, VERSION, Welcome,
@@ -25,6 +25,11 @@ const OUTPUTS_MAX: usize = 200;
 pub(crate) const CONNECTIONS_MAX: usize = 6;
 pub(crate) const REQUESTS_OUT_MAX: usize = 2;
 pub(crate) const REQUESTS_IN_MAX: usize = 3;
+pub(crate) const SOURCES_MAX: usize = 3;
+/// How often it may be told that nobody has an ID: so often at once, and once more after so long.
+pub(crate) const NOT_FOUND_MAX: u64 = 4;
+pub(crate) const NOT_FOUND_EACH: Duration = Duration::from_secs(20);
+const START: Instant = Instant::from_micros(1_000_000);
 
 /// Lets `data` tell the story of a relay.
 pub fn relay_inputs(data: &[u8]) {
@@ -70,7 +75,13 @@ impl World {
         config.limits.requests_out_max = REQUESTS_OUT_MAX;
         config.limits.requests_in_max = REQUESTS_IN_MAX;
         config.limits.retired_max = 4;
-        let now = Instant::from_micros(1_000_000);
+        config.limits.sources_max = SOURCES_MAX;
+        config.limits.pairs_max = CONNECTIONS_MAX * REQUESTS_OUT_MAX;
+        config.limits.connect_rate = Rate::new(20, Duration::from_secs(1));
+        config.limits.prompt_rate = Rate::new(20, Duration::from_secs(1));
+        config.limits.exact_rate = Rate::new(3, Duration::from_secs(30));
+        config.limits.exact_total_rate = Rate::new(NOT_FOUND_MAX as u32, NOT_FOUND_EACH);
+        let now = START;
         Self {
             relay: Relay::new(config, [7; 32]),
             now,
@@ -160,7 +171,7 @@ impl World {
             return;
         }
         let full = self.model.connections() >= CONNECTIONS_MAX;
-        match self.relay.open(self.now, Source::Unknown) {
+        match self.relay.open(self.now, source(self.ends.len())) {
             Ok(conn) => {
                 assert!(!full && !self.ends.contains(&conn), "a name is never given out again");
                 self.ends.push(conn);
@@ -330,7 +341,7 @@ impl World {
             );
             self.model.output(&output, &mut self.known);
         }
-        self.model.settled(&self.relay);
+        self.model.settled(&self.relay, self.latest.since(START));
     }
 
     /// Everybody leaves.
@@ -340,6 +351,15 @@ impl World {
         }
         assert_eq!(self.relay.poll_timeout(), None, "nobody is here, and somebody is waited for");
         assert_eq!((self.relay.connections(), self.model.connections()), (0, 0));
+    }
+}
+
+/// Where the connections come from, one after the other: two addresses, two subnets of a site, and nobody knows where.
+fn source(number: usize) -> Source {
+    match number % 5 {
+        0 => Source::Unknown,
+        place @ (1 | 2) => Source::Address([192, 0, 2, place as u8].into()),
+        place => Source::Address([0x2001, 0xdb8, 0, place as u16, 0, 0, 0, 1].into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A relay alone, spoken to frame by frame: for what no honest client sends.
 
 use phantom_core::id::{ConnId, PeerId};
-use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret, Source};
+use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelayLimits, RelaySecret, Source};
 use phantom_core::time::Instant;
 use phantom_core::wire::{ClientFrame, RelayFrame, VERSION};
 
@@ -11,6 +11,7 @@ pub struct Bare {
     pub relay: Relay,
     /// The time.
     pub now: Instant,
+    addresses: u32,
 }
 
 impl Default for Bare {
@@ -23,13 +24,22 @@ impl Bare {
     /// A relay without connections.
     #[must_use]
     pub fn new() -> Self {
-        let config = RelayConfig::new(RelaySecret::new(1, [3; 32]), 1_800_000_000);
-        Self { relay: Relay::new(config, [4; 32]), now: Instant::ZERO }
+        Self::with(RelayLimits::default())
     }
 
-    /// A connection with an ID and room for four channels.
+    /// A relay with these limits.
+    #[must_use]
+    pub fn with(limits: RelayLimits) -> Self {
+        let mut config = RelayConfig::new(RelaySecret::new(1, [3; 32]), 1_800_000_000);
+        config.limits = limits;
+        Self { relay: Relay::new(config, [4; 32]), now: Instant::ZERO, addresses: 0x0a00_0000 }
+    }
+
+    /// A connection from an address of its own, with an ID and room for four channels.
     pub fn register(&mut self) -> (ConnId, PeerId) {
-        let conn = self.relay.open(self.now, Source::Unknown).expect("there is room");
+        self.addresses += 1;
+        let source = Source::Address(std::net::Ipv4Addr::from_bits(self.addresses).into());
+        let conn = self.relay.open(self.now, source).expect("there is room");
         self.say(conn, ClientFrame::Register { version: VERSION, channels: 4 });
         let id = self.outputs().into_iter().find_map(|(to, frame)| match frame {
             Some(RelayFrame::Welcome(welcome)) if to == conn => Some(welcome.id),

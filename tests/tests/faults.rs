@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use phantom_core::client::{Client, ClientConfig, ConnectError, End, Event, SendError, SetKeyError};
-use phantom_core::id::ChannelId;
+use phantom_core::id::{ChannelId, PeerId};
 use phantom_core::packet::{self, DispatchError, Packet, Registry};
-use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret, Source};
+use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelayLimits, RelaySecret, Source};
 use phantom_core::time::{Duration, Instant};
 use phantom_core::wire::{
     Answer, ClientFrame, CloseCode, Ended, FORWARD_HEADER, FRAME_MAX, ForwardHeader, RelayFrame, VERSION,
@@ -420,6 +420,51 @@ fn sizes_are_limited() {
     assert!(bare.outputs().contains(&(asker, answer)));
 }
 
+/// Two programs behind one address share a budget of exact answers. Beyond it neither can tell an ID that nobody has from a person
+/// who declines; a third, elsewhere, is told the truth.
+#[test]
+fn a_scanner_learns_nothing_from_another_address_of_its_own() {
+    let mut world = World::new(9);
+    for _ in 0..4 {
+        world.add(keyed("the same"));
+    }
+    world.nodes[1].source = world.nodes[0].source;
+    world.join_all();
+    let nobody = |number: u32| -> PeerId { format!("{number:06}").parse().unwrap() };
+    let ask = |world: &mut World, node: usize, id| {
+        world.act(node, |client, now| client.connect(now, id)).unwrap();
+        world.run_for(SECOND);
+    };
+    let told = |world: &World, node: usize, id| -> Vec<Answer> {
+        let events = world.nodes[node].events.iter();
+        let answers = events.filter_map(|event| match event {
+            Event::Answer { answer, peer, .. } if *peer == id => Some(*answer),
+            _ => None,
+        });
+        answers.collect()
+    };
+    for number in 0..5 {
+        let node = number as usize % 2;
+        ask(&mut world, node, nobody(number));
+        assert_eq!(told(&world, node, nobody(number)), [Answer::TargetNotFound]);
+    }
+    let (here, not_here) = (world.id(3), nobody(9));
+    ask(&mut world, 0, not_here);
+    ask(&mut world, 1, here);
+    let request = world.nodes[3].request_from(world.id(1), 0).expect("it is shown");
+    world.act(3, |client, now| client.cancel(now, request)).unwrap();
+    ask(&mut world, 2, not_here);
+    assert_eq!(told(&world, 2, not_here), [Answer::TargetNotFound]);
+    world.run_for(SECOND * 50);
+    for (node, id) in [(0, not_here), (1, here)] {
+        assert_eq!(told(&world, node, id), [Answer::Requested]);
+    }
+    world.run_for(SECOND * 10);
+    for (node, id) in [(0, not_here), (1, here)] {
+        assert_eq!(told(&world, node, id), [Answer::Requested, Answer::Unavailable]);
+    }
+}
+
 #[test]
 fn a_receiver_that_does_not_read_holds_up_its_sender_and_nobody_else() {
     let mut world = online(4);
@@ -458,10 +503,20 @@ fn a_receiver_that_does_not_read_holds_up_its_sender_and_nobody_else() {
 
 /// How long the relay takes for some work among `n` clients, at best of many tries.
 fn cost_among(n: usize) -> [std::time::Duration; 3] {
-    let mut bare = Bare::new();
+    let mut limits = RelayLimits::default();
+    limits.connect_rate.refill = std::time::Duration::ZERO;
+    limits.connect_source_rate.refill = std::time::Duration::ZERO;
+    let mut bare = Bare::with(limits);
     let clients: Vec<_> = (0..n).map(|_| bare.register()).collect();
+    // Every source has its account, and most of them a request that waits.
+    let nobody = "ZZZZZZ".parse().expect("an ID");
+    for &(from, _) in &clients {
+        bare.say(from, ClientFrame::Connect { request: 1, target: nobody, nonce: [0; 16] });
+    }
+    bare.outputs();
+    assert_eq!(bare.relay.stats().sources, n as u64);
     let (a, b, last) = (clients[0], clients[n / 2], clients[n - 1]);
-    let mut request = 1;
+    let mut request = 2;
     let (number, _) = bare.channel(a.0, b, request);
     let mut best = [std::time::Duration::MAX; 3];
     let frame = [&ForwardHeader { channel: number }.to_bytes()[..], &[0; 100]].concat();
@@ -562,8 +617,8 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
 
 /// The sources of a program may print: that is what it is for.
 fn is_program(file: &Path) -> bool {
-    file.file_name().is_some_and(|name| name == "main.rs")
-        || file.components().any(|part| part.as_os_str() == "bin")
+    file.file_name().is_some_and(|name| name == "main.rs" || name == "program.rs")
+        || file.components().any(|part| part.as_os_str() == "bin" || part.as_os_str() == "program")
 }
 
 /// Method names that one can type.

@@ -121,7 +121,9 @@ async fn a_dropped_ask_is_withdrawn() {
 
 #[tokio::test]
 async fn who_asks_again_need_not_wait_for_the_withdrawal() {
-    let relay = relay();
+    let mut config = ServerConfig::default();
+    config.relay.pair_rate.burst = 6;
+    let relay = relay_with(config);
     let (a, b) = (connect(&relay.url()).await, connect(&relay.url()).await);
     for _ in 0..3 {
         let first = {

@@ -42,12 +42,21 @@ impl Relay {
         if a == b || at_a.is_full() || at_b.is_full() || at_a.with(b).is_some() {
             return None;
         }
-        let a_channel = self.peer_mut(a)?.channels.reserve();
-        let b_channel = self.peer_mut(b)?.channels.reserve();
+        let a_channel = self.reserve(a)?;
+        let b_channel = self.reserve(b)?;
         self.peer_mut(a)?.channels.attach(a_channel, OtherEnd { conn: b, channel: b_channel });
         self.peer_mut(b)?.channels.attach(b_channel, OtherEnd { conn: a, channel: a_channel });
         self.stats.channels += 1;
         Some((a_channel, b_channel))
+    }
+
+    fn reserve(&mut self, conn: ConnId) -> Option<u32> {
+        let channels = &mut self.peer_mut(conn)?.channels;
+        let before = channels.places();
+        let number = channels.reserve();
+        let more = channels.places() - before;
+        self.places += more;
+        Some(number)
     }
 
     /// CLOSE from one end. Its sender has forgotten the channel and needs no answer, unless there was none.

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use super::bucket::Bucket;
+use super::source::SourceGroup;
 use crate::arena::Key;
 use crate::id::{ConnId, PeerId};
 use crate::time::Instant;
@@ -10,6 +12,7 @@ use crate::time::Instant;
 pub(super) type RequestKey = Key;
 
 pub(super) struct Conn {
+    pub(super) source: SourceGroup,
     pub(super) phase: Phase,
     /// When something was last heard.
     pub(super) heard: Instant,
@@ -42,6 +45,10 @@ pub(super) struct Peer {
     pub(super) last_request: u32,
     /// The number of the latest request shown to it.
     pub(super) last_prompt: u32,
+    /// What is left of its CONNECTs.
+    pub(super) connects: Bucket,
+    /// What is left of the prompts it is shown.
+    pub(super) prompts: Bucket,
     /// Its own requests that wait.
     pub(super) asked: Vec<RequestKey>,
     /// The requests that wait for its decision.
@@ -74,7 +81,7 @@ pub(super) struct OtherEnd {
     pub(super) channel: u32,
 }
 
-struct Slot {
+pub(super) struct Slot {
     /// The number of the channel that is or was last here: `generation << 8 | place`.
     number: u32,
     other: Option<OtherEnd>,
@@ -108,6 +115,11 @@ impl Channels {
 
     pub(super) const fn is_full(&self) -> bool {
         self.open >= self.max
+    }
+
+    /// Places in the table, taken or not.
+    pub(super) const fn places(&self) -> usize {
+        self.slots.len()
     }
 
     /// The number of the channel whose other end is at `conn`.

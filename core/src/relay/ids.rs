@@ -49,7 +49,7 @@ impl Ids {
         self.holders.get(&id).copied()
     }
 
-    #[cfg(test)]
+    /// IDs that somebody holds.
     pub(super) fn held(&self) -> usize {
         self.holders.len()
     }
@@ -92,6 +92,18 @@ impl Ids {
         let until = now + limits.retired_for;
         self.retired.insert(id, until);
         self.retirement.push_back((until, id));
+    }
+
+    /// IDs kept back.
+    pub(super) fn retired(&self) -> usize {
+        self.retired.len()
+    }
+
+    /// The memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.holders.allocation_size()
+            + self.retired.allocation_size()
+            + self.retirement.capacity() * size_of::<(Instant, PeerId)>()
     }
 
     fn release_retired(&mut self, now: Instant) {

@@ -1,13 +1,20 @@
 //! The relay: gives IDs, lets two clients agree to meet, and forwards between them what it cannot read.
 //!
 //! This module tree never imports `crypto`: it has no way to read a payload. Where things are: who is connected and with
-//! which channels in `conn`, who holds which ID in `ids`, requests and their state table in `pairing`, forwarding in `channels`,
-//! ends that find each other again in `rejoin`, tokens in `token`, every limit in `limits`.
+//! which channels in `conn`, who holds which ID in `ids`, requests and their state table in `pairing`, what becomes of a CONNECT in
+//! `judge`, requests whose source learns nothing in `blind`, who may ask how much in `source`, `budget`, `ledger` and `bucket`,
+//! forwarding in `channels`, ends that find each other again in `rejoin`, tokens in `token`, every limit in `limits`.
 
+mod blind;
+mod bucket;
+mod budget;
 mod channels;
 mod conn;
 mod ids;
+mod judge;
+mod ledger;
 mod limits;
+mod memory;
 mod pairing;
 mod rejoin;
 mod source;
@@ -19,6 +26,7 @@ mod token;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
+pub use bucket::Rate;
 pub use limits::RelayLimits;
 pub use source::{Source, SourceGroup};
 pub use stats::RelayStats;
@@ -33,6 +41,8 @@ use crate::time::{Duration, Instant};
 use crate::wire::{
     CHANNELS_MAX, ClientFrame, CloseCode, ControlFrame, FORWARD, ForwardHeader, RelayFrame, VERSION, Welcome,
 };
+use bucket::Bucket;
+use budget::Budgets;
 use conn::{Channels, Conn, Peer, Phase, RequestKey};
 use ids::Ids;
 use pairing::Request;
@@ -82,7 +92,10 @@ pub struct Relay {
     conns: Arena<Conn>,
     ids: Ids,
     requests: Arena<Request>,
+    budgets: Budgets,
     waiting: BTreeMap<[u8; 16], Waiting>,
+    /// Places in the channel tables of all clients.
+    places: usize,
     timers: BTreeSet<(Instant, Timer)>,
     out: VecDeque<Output>,
     stats: RelayStats,
@@ -195,7 +208,9 @@ impl Relay {
             conns: Arena::new(),
             ids: Ids::new(),
             requests: Arena::new(),
+            budgets: Budgets::new(),
             waiting: BTreeMap::new(),
+            places: 0,
             timers: BTreeSet::new(),
             out: VecDeque::new(),
             stats: RelayStats::default(),
@@ -213,17 +228,16 @@ impl Relay {
             self.stats.count_close(CloseCode::RelayFull);
             return Err(CloseCode::RelayFull);
         }
-        let _ = source;
         let challenge = self.rng.bytes();
         let timer = now + self.limits.register_timeout;
         let conn = ConnId(self.conns.insert(Conn {
+            source: source.group(),
             phase: Phase::Greeted { challenge },
             heard: now,
             timer,
             blocked: None,
         }));
         self.timers.insert((timer, Timer::Conn(conn)));
-        self.stats.connections += 1;
         self.transmit(conn, RelayFrame::Hello { version: VERSION, challenge, work: 0 });
         Ok(conn)
     }
@@ -277,10 +291,19 @@ impl Relay {
         Some(Deadline { at, reason })
     }
 
-    /// The counters.
+    /// The counters, and the figures of now.
     #[must_use]
-    pub fn stats(&self) -> &RelayStats {
-        &self.stats
+    pub fn stats(&self) -> RelayStats {
+        RelayStats {
+            connections: self.conns.len() as u64,
+            peers: self.ids.held() as u64,
+            requests: self.requests.len() as u64,
+            rejoins: self.waiting.len() as u64,
+            retired: self.ids.retired() as u64,
+            sources: self.budgets.sources() as u64,
+            pairs: self.budgets.pairs() as u64,
+            ..self.stats.clone()
+        }
     }
 
     /// Connections open now.
@@ -352,6 +375,8 @@ impl Relay {
             token_at: now,
             last_request: 0,
             last_prompt: 0,
+            connects: Bucket::new(),
+            prompts: Bucket::new(),
             asked: Vec::new(),
             asking: Vec::new(),
             rejoining: Vec::new(),
@@ -409,6 +434,7 @@ impl Relay {
     }
 
     fn timeout(&mut self, now: Instant) {
+        self.budgets.tidy(now);
         while let Some(&(at, timer)) = self.timers.first() {
             if at > now {
                 break;
@@ -466,12 +492,12 @@ impl Relay {
         self.clear_block(id);
         let Some(conn) = self.conns.remove(id.0) else { return };
         self.timers.remove(&(conn.timer, Timer::Conn(id)));
-        self.stats.connections -= 1;
         let Phase::Joined(peer) = conn.phase else { return };
         self.ids.retire(now, peer.id, &self.limits);
         for rendezvous in &peer.rejoining {
             self.forget_rejoin(rendezvous);
         }
+        self.places -= peer.channels.places();
         self.end_requests_of(&peer);
         self.detach_channels(id, &peer.channels);
     }

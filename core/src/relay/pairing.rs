@@ -1,32 +1,43 @@
 //! Requests: connect, accept, cancel, withdraw, expire, cross, leave.
 //!
 //! A request belongs to two clients: its *source*, who asked, and its *target*, who is shown this request and decides on this
-//! request. What happens to it, and what each side is told:
+//! request. What happens to it, and what each side is told; the first line that fits counts. *Exact* is a source that has budget left,
+//! *blind* one that has none, and a request of it.
 //!
 //! | event | condition | source is told | target is told | then |
 //! | --- | --- | --- | --- | --- |
 //! | CONNECT | the own ID | `OwnId` | | |
-//! | | a channel with the target, or all channels in use | `SourceAlreadyConnected` | | |
-//! | | a request to the target, or as many as allowed, waiting | `RequestOpen` | | |
-//! | | nobody has the ID | `TargetNotFound` | | |
-//! | | all of the target's channels in use | `TargetAlreadyConnected` | | |
-//! | | the target itself waits for the source | OPENED, crossing | OPENED, crossing | channel |
-//! | | as many prompts at the target as allowed | `Throttled` | | |
-//! | | otherwise | `Requested` | INCOMING | waits |
+//! | | all channels in use, or one with the target | `SourceAlreadyConnected` | | |
+//! | | a request for the ID, or as many as allowed, waiting | `RequestOpen` | | |
+//! | | the target, not all channels in use, waits for the source | OPENED, crossing | OPENED, crossing | channel |
+//! | | the client or its source asks too often, or has too many waiting | `Throttled` | | |
+//! | | exact; its source asks for this ID too often, or waits for it | `Throttled` | | |
+//! | | exact; nobody has the ID | `TargetNotFound` | | |
+//! | | exact; all of the target's channels in use | `TargetAlreadyConnected` | | |
+//! | | exact; the target has been shown enough | `Requested` | | waits, without prompt |
+//! | | exact; otherwise | `Requested` | INCOMING | waits |
+//! | | blind; any of these conditions | `Requested` | | waits, without prompt |
+//! | | blind; otherwise | `Requested` | INCOMING | waits |
 //! | ACCEPT | no such prompt | | `NotConnected` | |
 //! | | the source's channels all in use, or one with the target | `SourceAlreadyConnected` | the same | over |
 //! | | the target's channels all in use | `TargetAlreadyConnected` | the same | over |
 //! | | otherwise | OPENED, approval | OPENED, acceptance | channel |
-//! | CANCEL | | `Declined` | | over |
-//! | WITHDRAW | | `Withdrawn` | `Withdrawn` | over |
+//! | CANCEL | blind | | | waits, without prompt |
+//! | | otherwise | `Declined` | | over |
+//! | WITHDRAW | | `Withdrawn` | `Withdrawn`, if it has a prompt | over |
 //! | | no such request | `NotConnected` | | |
-//! | its time is over | | `Expired` | `Expired` | over |
-//! | the source leaves | | | `Left` | over |
-//! | the target leaves | | `Left` | | over |
+//! | its time is over | blind, or without prompt | `Unavailable` | `Expired`, if it has a prompt | over |
+//! | | otherwise | `Expired` | `Expired` | over |
+//! | the source leaves | | | `Left`, if it has a prompt | over |
+//! | the target leaves | blind | | | waits, without prompt |
+//! | | otherwise | `Left` | | over |
 //!
-//! CANCEL for a prompt that is over needs no answer: the target has decided, and the source has been told otherwise already.
+//! CANCEL for a prompt that is over needs no answer: the target has decided, and the source has been told otherwise already. The
+//! conditions of CONNECT are in [`judge`](super::judge), what is particular to blind requests in [`blind`](super::blind).
 
+use super::budget::Hold;
 use super::conn::{Peer, RequestKey};
+use super::judge::Judgement;
 use super::{Relay, Timer};
 use crate::id::{ConnId, PeerId};
 use crate::time::Instant;
@@ -38,10 +49,21 @@ pub(super) struct Request {
     pub(super) number: u32,
     /// The nonce of its CONNECT.
     nonce: [u8; 16],
-    pub(super) target: ConnId,
-    /// The number the target knows it by.
-    pub(super) prompt: u32,
+    /// The ID that was asked for.
+    pub(super) target: PeerId,
+    /// Who has been shown it, if anybody has.
+    pub(super) prompt: Option<Prompt>,
+    /// Whether the source is told nothing but consent.
+    pub(super) blind: bool,
+    pub(super) hold: Hold,
     pub(super) deadline: Instant,
+}
+
+/// A request as its target knows it.
+#[derive(Clone, Copy)]
+pub(super) struct Prompt {
+    pub(super) target: ConnId,
+    pub(super) number: u32,
 }
 
 impl Relay {
@@ -58,78 +80,65 @@ impl Relay {
             return self.close(now, from, CloseCode::Violation);
         }
         source.last_request = number;
-        match self.judge_connect(from, target_id) {
-            Judgement::Answer(answer) => self.answer(from, number, answer),
-            Judgement::Crossing { with, target } => {
-                let Some(crossed) = self.take_request(with) else { return };
-                self.open_channel(
-                    End { conn: from, by: OpenedBy::Crossing, request: number, peer_nonce: crossed.nonce },
-                    End { conn: target, by: OpenedBy::Crossing, request: crossed.number, peer_nonce: nonce },
-                );
+        let called = Called { from, number, nonce, target: target_id };
+        match self.judge_connect(now, from, target_id) {
+            Judgement::Say(answer) => self.answer(from, number, answer),
+            Judgement::Crossing { with, target } => self.cross(&called, with, target),
+            Judgement::Ask { target, blind } => {
+                if let Some(key) = self.wait(now, &called, blind, true) {
+                    self.prompt(now, key, target);
+                }
             }
-            Judgement::Ask { target } => self.ask(now, from, number, nonce, target),
+            Judgement::Shadow { paired } => {
+                self.wait(now, &called, true, paired);
+            }
         }
     }
 
-    fn judge_connect(&self, from: ConnId, target_id: PeerId) -> Judgement {
-        use Judgement::Answer as Say;
-        let Some(source) = self.peer(from) else { return Say(Answer::NotConnected) };
-        if source.id == target_id {
-            return Say(Answer::OwnId);
-        }
-        if source.channels.is_full() {
-            return Say(Answer::SourceAlreadyConnected);
-        }
-        let Some(target_conn) = self.ids.holder(target_id) else {
-            return Say(if source.asked.len() >= self.limits.requests_out_max {
-                Answer::RequestOpen
-            } else {
-                Answer::TargetNotFound
-            });
-        };
-        if source.channels.with(target_conn).is_some() {
-            return Say(Answer::SourceAlreadyConnected);
-        }
-        let waits_for_target =
-            source.asked.iter().any(|&key| self.requests.get(key).is_some_and(|r| r.target == target_conn));
-        if waits_for_target || source.asked.len() >= self.limits.requests_out_max {
-            return Say(Answer::RequestOpen);
-        }
-        let Some(target) = self.peer(target_conn) else { return Say(Answer::TargetNotFound) };
-        if target.channels.is_full() {
-            return Say(Answer::TargetAlreadyConnected);
-        }
-        let crossed =
-            target.asked.iter().find(|&&key| self.requests.get(key).is_some_and(|r| r.target == from));
-        if let Some(&with) = crossed {
-            return Judgement::Crossing { with, target: target_conn };
-        }
-        if target.asking.len() >= self.limits.requests_in_max {
-            return Say(Answer::Throttled);
-        }
-        Judgement::Ask { target: target_conn }
+    fn cross(&mut self, called: &Called, with: RequestKey, target: ConnId) {
+        let &Called { from, number, nonce, .. } = called;
+        let Some(crossed) = self.take_welcome(with) else { return };
+        self.open_channel(
+            End { conn: from, by: OpenedBy::Crossing, request: number, peer_nonce: crossed.nonce },
+            End { conn: target, by: OpenedBy::Crossing, request: crossed.number, peer_nonce: nonce },
+        );
     }
 
-    fn ask(&mut self, now: Instant, source: ConnId, number: u32, nonce: [u8; 16], target: ConnId) {
+    /// The request begins to wait, and its source is told.
+    fn wait(&mut self, now: Instant, called: &Called, blind: bool, paired: bool) -> Option<RequestKey> {
+        let &Called { from, number, nonce, target } = called;
+        let group = self.conns.get(from.0)?.source;
+        let hold = self.budgets.hold(group, target, paired);
         let deadline = now + self.limits.request_lifetime;
-        let Some(called) = self.peer_mut(target) else { return };
-        called.last_prompt = called.last_prompt.wrapping_add(1);
-        let prompt = called.last_prompt;
-        let key = self.requests.insert(Request { source, number, nonce, target, prompt, deadline });
+        let request = Request { source: from, number, nonce, target, prompt: None, blind, hold, deadline };
+        let key = self.requests.insert(request);
         self.timers.insert((deadline, Timer::Request(key)));
-        if let Some(called) = self.peer_mut(target) {
-            called.asking.push(key);
+        if let Some(source) = self.peer_mut(from) {
+            source.asked.push(key);
         }
-        let Some(caller) = self.peer_mut(source) else { return };
-        caller.asked.push(key);
-        let source_id = caller.id;
-        self.answer(source, number, Answer::Requested);
+        self.stats.blind += u64::from(blind);
+        self.answer(from, number, Answer::Requested);
+        Some(key)
+    }
+
+    /// Shows a request to its target.
+    fn prompt(&mut self, now: Instant, key: RequestKey, target: ConnId) {
+        let rate = self.limits.prompt_rate;
+        let Some(peer) = self.peer_mut(target) else { return };
+        peer.prompts.take(now, rate);
+        peer.last_prompt = peer.last_prompt.wrapping_add(1);
+        peer.asking.push(key);
+        let number = peer.last_prompt;
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.prompt = Some(Prompt { target, number });
+        let (from, nonce) = (request.source, request.nonce);
+        let Some(source) = self.peer(from).map(|peer| peer.id) else { return };
         self.stats.count_answer(Answer::Incoming);
-        self.transmit(target, RelayFrame::Incoming { request: prompt, source: source_id, nonce });
+        self.transmit(target, RelayFrame::Incoming { request: number, source, nonce });
     }
 
     pub(super) fn accept(&mut self, from: ConnId, prompt: u32, nonce: [u8; 16]) {
-        let Some(request) = self.find_prompt(from, prompt).and_then(|key| self.take_request(key)) else {
+        let Some(request) = self.find_prompt(from, prompt).and_then(|key| self.take_welcome(key)) else {
             self.stats.count_answer(Answer::NotConnected);
             return self.ended(from, prompt, Answer::NotConnected);
         };
@@ -154,8 +163,8 @@ impl Relay {
     }
 
     pub(super) fn cancel(&mut self, from: ConnId, prompt: u32) {
-        if let Some(request) = self.find_prompt(from, prompt).and_then(|key| self.take_request(key)) {
-            self.answer(request.source, request.number, Answer::Declined);
+        if let Some(key) = self.find_prompt(from, prompt) {
+            self.refuse(key, Answer::Declined);
         }
     }
 
@@ -163,7 +172,7 @@ impl Relay {
         match self.find_request(from, number).and_then(|key| self.take_request(key)) {
             Some(request) => {
                 self.answer(from, number, Answer::Withdrawn);
-                self.ended(request.target, request.prompt, Answer::Withdrawn);
+                self.prompt_ended(request.prompt, Answer::Withdrawn);
             }
             None => self.answer(from, number, Answer::NotConnected),
         }
@@ -171,8 +180,9 @@ impl Relay {
 
     pub(super) fn expire(&mut self, key: RequestKey) {
         if let Some(request) = self.take_request(key) {
-            self.answer(request.source, request.number, Answer::Expired);
-            self.ended(request.target, request.prompt, Answer::Expired);
+            let answer = if request.blind { Answer::Unavailable } else { Answer::Expired };
+            self.answer(request.source, request.number, answer);
+            self.prompt_ended(request.prompt, Answer::Expired);
         }
     }
 
@@ -181,13 +191,11 @@ impl Relay {
         for &key in &peer.asked {
             if let Some(request) = self.take_request(key) {
                 self.stats.count_answer(Answer::Left);
-                self.ended(request.target, request.prompt, Answer::Left);
+                self.prompt_ended(request.prompt, Answer::Left);
             }
         }
         for &key in &peer.asking {
-            if let Some(request) = self.take_request(key) {
-                self.answer(request.source, request.number, Answer::Left);
-            }
+            self.refuse(key, Answer::Left);
         }
     }
 
@@ -207,27 +215,38 @@ impl Relay {
         asked.iter().copied().find(|&key| self.requests.get(key).is_some_and(|r| r.number == number))
     }
 
-    fn find_prompt(&self, target: ConnId, prompt: u32) -> Option<RequestKey> {
-        let asking = &self.peer(target)?.asking;
-        asking.iter().copied().find(|&key| self.requests.get(key).is_some_and(|r| r.prompt == prompt))
-    }
-
-    /// Removes a request from every place that knows it.
-    fn take_request(&mut self, key: RequestKey) -> Option<Request> {
+    /// Removes a request from every place that knows it. What is returned still says who had been shown it.
+    pub(super) fn take_request(&mut self, key: RequestKey) -> Option<Request> {
+        let prompt = self.drop_prompt(key);
         let request = self.requests.remove(key)?;
         self.timers.remove(&(request.deadline, Timer::Request(key)));
+        self.budgets.release(request.hold, request.target);
         if let Some(source) = self.peer_mut(request.source) {
             source.asked.retain(|&k| k != key);
         }
-        if let Some(target) = self.peer_mut(request.target) {
-            target.asking.retain(|&k| k != key);
+        Some(Request { prompt, ..request })
+    }
+
+    /// The same for a request whose target agrees: it has bothered nobody, and counts neither at its pair nor at its target.
+    fn take_welcome(&mut self, key: RequestKey) -> Option<Request> {
+        let request = self.take_request(key)?;
+        self.budgets.welcome(request.hold, request.target, self.limits.pair_rate);
+        let rate = self.limits.prompt_rate;
+        if let Some(target) = request.prompt.and_then(|prompt| self.peer_mut(prompt.target)) {
+            target.prompts.give_back(rate);
         }
         Some(request)
     }
 
-    fn answer(&mut self, to: ConnId, request: u32, answer: Answer) {
+    pub(super) fn answer(&mut self, to: ConnId, request: u32, answer: Answer) {
         self.stats.count_answer(answer);
         self.transmit(to, RelayFrame::Answer { request, answer });
+    }
+
+    fn prompt_ended(&mut self, prompt: Option<Prompt>, answer: Answer) {
+        if let Some(Prompt { target, number }) = prompt {
+            self.ended(target, number, answer);
+        }
     }
 
     fn ended(&mut self, to: ConnId, request: u32, answer: Answer) {
@@ -235,10 +254,12 @@ impl Relay {
     }
 }
 
-enum Judgement {
-    Answer(Answer),
-    Crossing { with: RequestKey, target: ConnId },
-    Ask { target: ConnId },
+/// A CONNECT.
+struct Called {
+    from: ConnId,
+    number: u32,
+    nonce: [u8; 16],
+    target: PeerId,
 }
 
 /// What one end of a new channel is told.

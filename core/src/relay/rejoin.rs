@@ -56,6 +56,7 @@ impl Relay {
             self.timers.remove(&(waiting.deadline, Timer::Rejoin(*rendezvous)));
             if let Some(peer) = self.peer_mut(waiting.conn) {
                 peer.rejoining.retain(|value| value != rendezvous);
+                peer.rejoining.shrink_to(2 * peer.rejoining.len());
             }
         }
     }

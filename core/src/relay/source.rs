@@ -6,6 +6,9 @@
 use core::fmt;
 use core::net::IpAddr;
 
+/// How many sources a site stands for.
+pub(super) const SITE_FACTOR: u32 = 10;
+
 /// Where a connection comes from, as far as the embedder knows and believes it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Source {
@@ -26,15 +29,6 @@ impl Source {
                 IpAddr::V6(address) => Group::Subnet(prefix(address.to_bits(), 64)),
             },
         })
-    }
-
-    /// Whom it shares the larger budget of a site with: the /48 of an IPv6 address.
-    #[must_use]
-    pub const fn site(self) -> Option<SourceGroup> {
-        match self.group().0 {
-            Group::Subnet(subnet) => Some(SourceGroup(Group::Site(subnet >> 16))),
-            Group::Unknown | Group::Address(_) | Group::Site(_) => None,
-        }
     }
 }
 
@@ -57,6 +51,17 @@ enum Group {
     Site(u64),
 }
 
+impl SourceGroup {
+    /// Whom it shares the larger budget of a site with: the /48 of an IPv6 /64.
+    #[must_use]
+    pub const fn site(self) -> Option<Self> {
+        match self.0 {
+            Group::Subnet(subnet) => Some(Self(Group::Site(subnet >> 16))),
+            Group::Unknown | Group::Address(_) | Group::Site(_) => None,
+        }
+    }
+}
+
 impl fmt::Debug for SourceGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SourceGroup")
@@ -67,14 +72,14 @@ impl fmt::Debug for SourceGroup {
 mod tests {
     use super::*;
 
-    fn from(address: &str) -> Source {
-        Source::Address(address.parse().unwrap())
+    fn from(address: &str) -> SourceGroup {
+        Source::Address(address.parse().unwrap()).group()
     }
 
     #[track_caller]
     fn check(a: &str, b: &str, group: bool, site: bool) {
         let (a, b) = (from(a), from(b));
-        assert_eq!((a.group() == b.group(), a.site() == b.site()), (group, site));
+        assert_eq!((a == b, a.site() == b.site()), (group, site));
     }
 
     #[test]
@@ -92,14 +97,14 @@ mod tests {
         check("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true, true);
         check("2001:db8:1:2::1", "2001:db8:1:3::1", false, true);
         check("2001:db8:1:2::1", "2001:db8:2:2::1", false, false);
-        assert_ne!(Some(from("::1").group()), from("::1").site());
+        assert_ne!(Some(from("::1")), from("::1").site());
     }
 
     #[test]
     fn all_that_is_unknown_is_one_source() {
         assert_eq!(Source::Unknown.group(), Source::Unknown.group());
-        assert_ne!(Source::Unknown.group(), from("0.0.0.0").group());
-        assert_eq!(Source::Unknown.site(), None);
-        assert_eq!(std::format!("{:?}", from("192.0.2.1").group()), "SourceGroup");
+        assert_ne!(Source::Unknown.group(), from("0.0.0.0"));
+        assert_eq!(Source::Unknown.group().site(), None);
+        assert_eq!(std::format!("{:?}", from("192.0.2.1")), "SourceGroup");
     }
 }

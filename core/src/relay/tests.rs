@@ -1,6 +1,8 @@
 //! The relay machine, driven frame by frame. After every single call the [`World`] checks the contract of the machine and the
 //! [`invariants`] of its tables.
 
+mod blind;
+mod budgets;
 mod channels;
 mod contract;
 mod invariants;
@@ -24,6 +26,17 @@ fn secret(kid: u8) -> RelaySecret {
     RelaySecret::new(kid, [kid; 32])
 }
 
+/// Whoever asks may ask for ever.
+fn without_end(limits: &mut RelayLimits) {
+    let rate = Rate::new(1, Duration::ZERO);
+    (limits.connect_rate, limits.connect_source_rate) = (rate, rate);
+    (limits.pair_rate, limits.prompt_rate) = (rate, rate);
+}
+
+fn address(number: u32) -> Source {
+    Source::Address(core::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into())
+}
+
 /// A relay, a clock, and all that its clients have been sent.
 struct World {
     relay: Relay,
@@ -35,6 +48,10 @@ struct World {
     transcript: Vec<u8>,
     /// Frames that were to wait behind data.
     behind: usize,
+    /// Addresses given to connections.
+    addresses: u32,
+    /// Every frame that was sent, and when.
+    log: Vec<(Instant, ConnId, ControlFrame)>,
 }
 
 /// A connection that has registered.
@@ -58,25 +75,37 @@ impl World {
             now: Instant::ZERO + Duration::from_secs(1000),
             sent: BTreeMap::new(),
             behind: 0,
+            addresses: 0,
+            log: Vec::new(),
             closed: BTreeMap::new(),
             unblocked: Vec::new(),
             transcript: Vec::new(),
         }
     }
 
-    fn try_open(&mut self) -> Result<ConnId, CloseCode> {
-        let opened = self.relay.open(self.now, Source::Unknown);
+    fn try_open(&mut self, source: Source) -> Result<ConnId, CloseCode> {
+        let opened = self.relay.open(self.now, source);
         self.settle();
         opened
     }
 
+    /// A connection from an address of its own.
     fn open(&mut self) -> ConnId {
-        self.try_open().expect("there is room")
+        self.addresses += 1;
+        self.open_from(address(self.addresses))
+    }
+
+    fn open_from(&mut self, source: Source) -> ConnId {
+        self.try_open(source).expect("there is room")
     }
 
     /// A connection that has been greeted, and its challenge.
     fn greeted(&mut self) -> (ConnId, [u8; 16]) {
         let conn = self.open();
+        self.greeting(conn)
+    }
+
+    fn greeting(&mut self, conn: ConnId) -> (ConnId, [u8; 16]) {
         match self.take(conn)[..] {
             [RelayFrame::Hello { version: VERSION, challenge, work: 0 }] => (conn, challenge),
             ref other => panic!("HELLO comes first and alone, not {other:?}"),
@@ -89,7 +118,18 @@ impl World {
     }
 
     fn join_with(&mut self, channels: u8) -> Client {
-        let (conn, _) = self.greeted();
+        let conn = self.open();
+        self.join_over(conn, channels)
+    }
+
+    /// A client with one channel, from there.
+    fn join_from(&mut self, source: Source) -> Client {
+        let conn = self.open_from(source);
+        self.join_over(conn, 1)
+    }
+
+    fn join_over(&mut self, conn: ConnId, channels: u8) -> Client {
+        self.greeting(conn);
         self.send(conn, ClientFrame::Register { version: VERSION, channels });
         self.welcomed(conn)
     }
@@ -252,6 +292,7 @@ impl World {
                         "nothing is sent to a connection that was closed"
                     );
                     self.note(0, to, &frame);
+                    self.log.push((self.now, to, frame));
                     let frame =
                         RelayFrame::decode(&frame).expect("the relay sends only what clients can read");
                     let ends_a_channel =

@@ -108,7 +108,9 @@ impl fmt::Display for Answer {
             Self::Throttled => "too many requests; wait a while and ask again",
             Self::Refused => "the relay's policy does not allow this",
             Self::VersionUnsupported => "the two programs speak different versions; update the older one",
-            Self::Unavailable => "no answer; the other side is away, busy or does not want to",
+            Self::Unavailable => {
+                "no answer: the ID is wrong, or the other side is away, busy or does not want to"
+            }
             Self::Left => "the other side left",
             Self::OwnId => "this is your own ID; use the ID of the other side",
         })

@@ -1,7 +1,7 @@
 //! `PROTOCOL.md` says what the code does: its frames, its tables of numbers, its defaults, its examples.
 
 use phantom_core::client::{ClientLimits, PACKET_MAX_UNSECURED};
-use phantom_core::relay::RelayLimits;
+use phantom_core::relay::{Rate, RelayLimits};
 use phantom_core::time::Duration;
 use phantom_core::wire::{Answer, CloseCode, FRAME_MAX, PAYLOAD_MAX, SUBPROTOCOL};
 use serde_json::Value;
@@ -43,6 +43,18 @@ fn time(time: Duration) -> String {
         (s, 0) if s % 60 == 0 && s > 60 => format!("{} min", s / 60),
         (s, 0) => format!("{s} s"),
         (s, ms) => format!("{s}.{ms:03} s"),
+    }
+}
+
+fn rate(Rate { burst, refill }: Rate) -> String {
+    format!("{burst}, then 1 in {}", exact_time(refill))
+}
+
+/// Without minutes: what is divided is best said in one unit.
+fn exact_time(time: Duration) -> String {
+    match (time.as_secs(), time.subsec_millis()) {
+        (0, ms) => format!("{ms} ms"),
+        (s, _) => format!("{s} s"),
     }
 }
 
@@ -141,6 +153,15 @@ fn every_default_has_its_row() {
             ("channels_max", relay.channels_max.to_string()),
             ("requests_out_max", relay.requests_out_max.to_string()),
             ("requests_in_max", relay.requests_in_max.to_string()),
+            ("requests_source_max", relay.requests_source_max.to_string()),
+            ("connect_rate", rate(relay.connect_rate)),
+            ("connect_source_rate", rate(relay.connect_source_rate)),
+            ("pair_rate", rate(relay.pair_rate)),
+            ("prompt_rate", rate(relay.prompt_rate)),
+            ("exact_rate", rate(relay.exact_rate)),
+            ("exact_total_rate", rate(relay.exact_total_rate)),
+            ("sources_max", grouped(relay.sources_max)),
+            ("pairs_max", grouped(relay.pairs_max)),
             ("request_lifetime", time(relay.request_lifetime)),
             ("register_timeout", time(relay.register_timeout)),
             ("idle_timeout", time(relay.idle_timeout)),
@@ -173,6 +194,61 @@ fn every_default_has_its_row() {
             ("patience_unsecured", time(client.patience_unsecured)),
         ],
     );
+}
+
+/// The rates of requests, where the rules are told.
+#[test]
+fn every_rate_has_its_row() {
+    let limits = RelayLimits::default();
+    let rates = [
+        limits.connect_rate,
+        limits.connect_source_rate,
+        limits.pair_rate,
+        limits.prompt_rate,
+        limits.exact_rate,
+        limits.exact_total_rate,
+    ];
+    let table: Vec<_> =
+        rows(section("### Requests")).into_iter().filter(|row| row.len() == 4).skip(2).collect();
+    assert_eq!(table.len(), rates.len());
+    for (row, Rate { burst, refill }) in table.iter().zip(rates) {
+        assert_eq!((row[2], row[3]), (&*burst.to_string(), &*exact_time(refill)), "{row:?}");
+    }
+}
+
+/// How long a scanner takes for a hit, from the defaults.
+#[test]
+fn the_sums_in_security_are_right() {
+    const SECURITY: &str = include_str!("../../../SECURITY.md");
+    let (_, part) = SECURITY.split_once("\n## Guessing IDs\n").unwrap();
+    let (part, _) = part.split_once("\n## ").unwrap();
+    let ids = 62_f64.powi(6);
+    assert!(part.contains(&format!("62^6 = {} IDs", grouped(62_usize.pow(6)))));
+    let limits = RelayLimits::default();
+    let per_second = |rate: Rate| 1.0 / rate.refill.as_secs_f64();
+    let (source, all) = (per_second(limits.exact_rate), per_second(limits.exact_total_rate));
+    let table: Vec<_> = rows(part).into_iter().filter(|row| row.len() == 5).collect();
+    assert_eq!(table.len(), 2 + 3);
+    assert!(table[0][2].ends_with(&format!("1 in {}", exact_time(limits.exact_rate.refill))));
+    assert!(table[0][3].ends_with(&format!("{:.1} a second", 10_000.0 * source)));
+    assert!(table[0][4].ends_with(&format!("{all:.0} a second")));
+    for (row, online) in table[2..].iter().zip([1_000, 100_000, 1_000_000]) {
+        let guesses = ids / online as f64;
+        let times = [source, 10_000.0 * source, all].map(|rate| long_time(guesses / rate));
+        println!("{online:>9} online: {guesses:.0} guesses; {}", times.join("; "));
+        assert_eq!(row[..2], [grouped(online), grouped(guesses.round() as usize)]);
+        assert_eq!(row[2..], times);
+    }
+    let found = long_time(ids / 1_000.0 / (10_000.0 * per_second(limits.connect_source_rate)));
+    assert!(part.contains(&format!("a hit in {found}")), "{found}");
+}
+
+/// In the largest unit of which there is one, to three figures or one decimal place.
+fn long_time(seconds: f64) -> String {
+    let units = [("years", 365.25 * 86_400.0), ("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0)];
+    let (name, unit) = units.into_iter().find(|(_, unit)| seconds >= *unit).unwrap();
+    let value = seconds / unit;
+    if value >= 100.0 { format!("{value:.0} {name}") } else { format!("{value:.1} {name}") }
 }
 
 /// The session in hex is that of `session.json`, message by message in its order; so are its keys and the examples of packets.

@@ -79,7 +79,7 @@ fn closing_tells_the_other_end_only() {
 /// What was sent into a channel that has ended never reaches the one that took its place, nor does its CLOSE.
 #[test]
 fn a_number_means_one_channel_for_ever() {
-    let mut world = World::new();
+    let mut world = World::with(|config| without_end(&mut config.limits));
     let (a, b, c) = (world.join(), world.join(), world.join());
     let (old_a, old_b) = world.pair(a, b);
     world.send(b.conn, ClientFrame::Close { channel: old_b });

@@ -5,7 +5,6 @@ use super::*;
 pub(super) fn check(relay: &Relay) {
     assert!(relay.out.is_empty());
     assert!(relay.conns.len() <= relay.limits.connections_max);
-    assert_eq!(relay.stats.connections, relay.conns.len() as u64, "connections are counted");
     check_timers(relay);
     check_ids(relay);
     check_channels(relay);
@@ -74,30 +73,40 @@ fn check_channels(relay: &Relay) {
     }
 }
 
-/// Each request is known to its source and its target, once each, and to nobody else.
+/// Each request is known to its source and, if it has a prompt, its target, once each, and to nobody else.
 fn check_requests(relay: &Relay) {
-    let mut pairs = BTreeSet::new();
+    let (mut pairs, mut prompts) = (BTreeSet::new(), 0);
     for key in relay.requests.keys() {
         let request = relay.requests.get(key).unwrap();
-        let (source, target) = (relay.peer(request.source).unwrap(), relay.peer(request.target).unwrap());
-        assert!(source.asked.contains(&key) && target.asking.contains(&key));
-        assert!(request.number <= source.last_request && request.prompt <= target.last_prompt);
-        let (a, b) = (request.source, request.target);
-        assert!(a != b && pairs.insert((a.min(b), a.max(b))), "one request within a pair");
+        let source = relay.peer(request.source).unwrap();
+        assert!(source.asked.contains(&key) && request.number <= source.last_request);
+        assert!(source.id != request.target, "nobody asks himself");
+        assert!(pairs.insert((request.source, request.target)), "one request of a client for an ID");
+        match &request.prompt {
+            Some(prompt) => {
+                let target = relay.peer(prompt.target).unwrap();
+                assert!(target.asking.contains(&key) && prompt.number <= target.last_prompt);
+                assert_eq!(target.id, request.target, "shown to whoever it is for");
+                prompts += 1;
+            }
+            None => assert!(request.blind, "an open request is decided by somebody"),
+        }
     }
+    let holds = relay.requests.keys().map(|key| relay.requests.get(key).unwrap());
+    relay.budgets.check(holds.map(|request| (request.hold, request.target)));
     let (mut asked, mut asking) = (0, 0);
+    let prompt = |key| relay.requests.get(key).unwrap().prompt.as_ref().unwrap().number;
     for (_, peer) in peers(relay) {
         assert!(peer.asked.len() <= relay.limits.requests_out_max);
         assert!(peer.asking.len() <= relay.limits.requests_in_max);
         let numbers: BTreeSet<_> =
             peer.asked.iter().map(|&key| relay.requests.get(key).unwrap().number).collect();
-        let prompts: BTreeSet<_> =
-            peer.asking.iter().map(|&key| relay.requests.get(key).unwrap().prompt).collect();
+        let prompts: BTreeSet<_> = peer.asking.iter().map(|&key| prompt(key)).collect();
         assert_eq!((numbers.len(), prompts.len()), (peer.asked.len(), peer.asking.len()));
         asked += peer.asked.len();
         asking += peer.asking.len();
     }
-    assert_eq!((asked, asking), (relay.requests.len(), relay.requests.len()));
+    assert_eq!((asked, asking), (relay.requests.len(), prompts));
 }
 
 /// Each value that waits is known to its presenter, once, and to nobody else.

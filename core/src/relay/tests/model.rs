@@ -10,6 +10,7 @@ use super::*;
 /// A connection, as the model knows it.
 pub(super) struct Member {
     pub(super) conn: ConnId,
+    pub(super) source: Source,
     /// When it ends if nothing is heard; set forward by every frame.
     pub(super) ends: Instant,
     pub(super) blocked: Option<(ConnId, Instant)>,
@@ -22,14 +23,66 @@ pub(super) struct Joined {
     pub(super) room: usize,
     pub(super) last_request: u32,
     pub(super) prompts: u32,
+    pub(super) connects: Spent,
+    pub(super) shown: Spent,
 }
 
 pub(super) struct Asked {
     pub(super) source: ConnId,
     pub(super) number: u32,
-    pub(super) target: ConnId,
-    pub(super) prompt: u32,
+    pub(super) target: PeerId,
+    /// Who has been shown it, and under which number.
+    pub(super) prompt: Option<(ConnId, u32)>,
+    pub(super) blind: bool,
+    /// Those it counts at: its source and the site of that, if they have a place.
+    counts: Vec<String>,
+    /// The source it is the pair's request of.
+    pair: Option<String>,
     pub(super) ends: Instant,
+}
+
+/// What has been spent of a rate, as the time in which it comes back.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Spent {
+    time: Duration,
+    at: Instant,
+}
+
+impl Spent {
+    fn now(self, now: Instant) -> Duration {
+        self.time.saturating_sub(now.since(self.at))
+    }
+
+    fn may(self, now: Instant, rate: Rate) -> bool {
+        self.now(now) + rate.refill <= rate.refill * rate.burst
+    }
+
+    fn spend(&mut self, now: Instant, rate: Rate) {
+        *self = Self { time: self.now(now) + rate.refill, at: now };
+    }
+
+    fn forgive(&mut self, now: Instant, rate: Rate) {
+        *self = Self { time: self.now(now).saturating_sub(rate.refill), at: now };
+    }
+}
+
+/// A source or a site with a place.
+pub(super) struct Account {
+    name: String,
+    connects: Spent,
+    exact: Spent,
+}
+
+/// Whom a source is counted as, and how many sources each of them stands for.
+fn names(source: Source) -> Vec<(String, u32)> {
+    match source {
+        Source::Unknown => std::vec![("unknown".into(), 1)],
+        Source::Address(core::net::IpAddr::V4(address)) => std::vec![(format!("{address}"), 1)],
+        Source::Address(core::net::IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            std::vec![(format!("{a:x}:{b:x}:{c:x}:{d:x}"), 1), (format!("{a:x}:{b:x}:{c:x}"), 10)]
+        }
+    }
 }
 
 pub(super) struct Waits {
@@ -47,6 +100,10 @@ pub(super) struct Model {
     /// The two ends and their numbers, as soon as these have been seen.
     pub(super) channels: Vec<[(ConnId, Option<u32>); 2]>,
     pub(super) waits: Vec<Waits>,
+    pub(super) accounts: Vec<Account>,
+    /// What each source has spent of its requests for an ID.
+    pairs: Vec<(String, PeerId, Spent)>,
+    exact: Spent,
     pub(super) said: BTreeMap<ConnId, Vec<String>>,
     pub(super) closed: BTreeMap<ConnId, CloseCode>,
     pub(super) unblocked: Vec<ConnId>,
@@ -70,6 +127,19 @@ pub(super) fn nonce(conn: ConnId, number: u32) -> [u8; 16] {
     nonce
 }
 
+/// A CONNECT.
+struct Called {
+    from: ConnId,
+    number: u32,
+    id: PeerId,
+    target: PeerId,
+}
+
+enum Fate {
+    Answer(Answer),
+    Done,
+}
+
 impl Model {
     pub(super) fn new(limits: RelayLimits, now: Instant) -> Self {
         Self {
@@ -79,6 +149,9 @@ impl Model {
             asked: Vec::new(),
             channels: Vec::new(),
             waits: Vec::new(),
+            accounts: Vec::new(),
+            pairs: Vec::new(),
+            exact: Spent::default(),
             said: BTreeMap::new(),
             closed: BTreeMap::new(),
             unblocked: Vec::new(),
@@ -145,12 +218,11 @@ impl Model {
     pub(super) fn leave(&mut self, conn: ConnId) {
         self.members.retain(|member| member.conn != conn);
         self.waits.retain(|waits| waits.conn != conn);
-        for asked in self.asked.extract_if(.., |a| a.source == conn || a.target == conn).collect::<Vec<_>>() {
-            if asked.source == conn {
-                self.ended(asked.target, asked.prompt, Answer::Left);
-            } else {
-                self.answer(asked.source, asked.number, Answer::Left);
-            }
+        for asked in self.asked.extract_if(.., |a| a.source == conn).collect::<Vec<_>>() {
+            self.prompt_ended(&asked, Answer::Left);
+        }
+        while let Some(at) = self.asked.iter().position(|a| a.prompt.is_some_and(|(to, _)| to == conn)) {
+            self.refuse(at, Answer::Left);
         }
         for [a, b] in self.channels.extract_if(.., |[a, b]| a.0 == conn || b.0 == conn).collect::<Vec<_>>() {
             let (other, number) = if a.0 == conn { b } else { a };
@@ -185,49 +257,193 @@ impl Model {
             return self.close(from, CloseCode::Violation);
         }
         self.member(from).joined.as_mut().unwrap().last_request = number;
+        let rules = [Self::own_rules, Self::crossing, Self::rates, Self::truth];
+        let called = Called { from, number, id, target };
+        if let Some(Fate::Answer(answer)) = rules.into_iter().find_map(|rule| rule(self, &called)) {
+            self.answer(from, number, answer);
+        }
+    }
+
+    /// What the source knows by itself.
+    fn own_rules(&mut self, &Called { from, id, target, .. }: &Called) -> Option<Fate> {
         let holder = self.holder(target);
-        let waiting = self.asked.iter().filter(|asked| asked.source == from).count();
-        let open = holder.is_some_and(|to| self.asked.iter().any(|a| (a.source, a.target) == (from, to)));
-        let answer = if id == target {
+        let mine = || self.asked.iter().filter(|asked| asked.source == from);
+        Some(Fate::Answer(if id == target {
             Answer::OwnId
         } else if self.is_full(from) || holder.is_some_and(|to| self.partners(from, to)) {
             Answer::SourceAlreadyConnected
-        } else if open || waiting >= self.limits.requests_out_max {
+        } else if mine().any(|a| a.target == target) || mine().count() >= self.limits.requests_out_max {
             Answer::RequestOpen
-        } else if let Some(to) = holder {
-            if self.is_full(to) {
-                Answer::TargetAlreadyConnected
-            } else if let Some(at) = self.asked.iter().position(|a| (a.source, a.target) == (to, from)) {
-                let Asked { number: theirs, .. } = self.asked.remove(at);
-                return self.opened([
-                    (from, OpenedBy::Crossing, number, nonce(to, theirs)),
-                    (to, OpenedBy::Crossing, theirs, nonce(from, number)),
-                ]);
-            } else if self.asked.iter().filter(|a| a.target == to).count() >= self.limits.requests_in_max {
-                Answer::Throttled
-            } else {
-                let called = self.member(to).joined.as_mut().unwrap();
-                called.prompts += 1;
-                let prompt = called.prompts;
-                self.say(
-                    to,
-                    RelayFrame::Incoming { request: prompt, source: id, nonce: nonce(from, number) },
-                );
-                let ends = self.now + self.limits.request_lifetime;
-                self.asked.push(Asked { source: from, number, target: to, prompt, ends });
-                Answer::Requested
-            }
         } else {
-            Answer::TargetNotFound
-        };
-        self.answer(from, number, answer);
+            return None;
+        }))
+    }
+
+    fn crossing(&mut self, &Called { from, number, id, target }: &Called) -> Option<Fate> {
+        let to = self.holder(target).filter(|&to| !self.is_full(to))?;
+        let at = self.asked.iter().position(|a| (a.source, a.target) == (to, id))?;
+        let theirs = self.agree(at).number;
+        self.opened([
+            (from, OpenedBy::Crossing, number, nonce(to, theirs)),
+            (to, OpenedBy::Crossing, theirs, nonce(from, number)),
+        ]);
+        Some(Fate::Done)
+    }
+
+    fn rates(&mut self, &Called { from, .. }: &Called) -> Option<Fate> {
+        let (now, limits) = (self.now, self.limits.clone());
+        if !self.joined(from).unwrap().connects.may(now, limits.connect_rate) {
+            return Some(Fate::Answer(Answer::Throttled));
+        }
+        let names = names(self.member(from).source);
+        if self.place(&names) {
+            let pending = |name: &String| self.asked.iter().filter(|a| a.counts.contains(name)).count();
+            let may = |(name, n): &(String, u32)| {
+                let account = self.accounts.iter().find(|account| account.name == *name).unwrap();
+                account.connects.may(now, limits.connect_source_rate.times(*n))
+                    && pending(name) < limits.requests_source_max * *n as usize
+            };
+            if !names.iter().all(may) {
+                return Some(Fate::Answer(Answer::Throttled));
+            }
+            for (name, n) in &names {
+                self.account(name).connects.spend(now, limits.connect_source_rate.times(*n));
+            }
+        }
+        self.member(from).joined.as_mut().unwrap().connects.spend(now, limits.connect_rate);
+        None
+    }
+
+    /// Whether all of these have a place, or have one now.
+    fn place(&mut self, names: &[(String, u32)]) -> bool {
+        let mut placed = true;
+        for (name, _) in names {
+            if self.accounts.iter().any(|account| account.name == *name) {
+                continue;
+            }
+            let (asked, now) = (&self.asked, self.now);
+            self.accounts.retain(|account| {
+                let ends = |spent: Spent| spent.at + spent.time;
+                ends(account.connects) >= now
+                    || ends(account.exact) >= now
+                    || asked.iter().any(|a| a.counts.contains(&account.name))
+                    || names.iter().any(|(name, _)| *name == account.name)
+            });
+            placed &= self.accounts.len() < self.limits.sources_max;
+            if self.accounts.len() < self.limits.sources_max {
+                let (connects, exact) = (Spent::default(), Spent::default());
+                self.accounts.push(Account { name: name.clone(), connects, exact });
+                self.account(name).connects.at = self.now;
+            }
+        }
+        placed
+    }
+
+    fn account(&mut self, name: &str) -> &mut Account {
+        self.accounts.iter_mut().find(|account| account.name == name).unwrap()
+    }
+
+    fn pair(&mut self, name: &str, target: PeerId) -> &mut Spent {
+        if !self.pairs.iter().any(|(source, id, _)| (&**source, *id) == (name, target)) {
+            self.pairs.push((name.into(), target, Spent::default()));
+        }
+        &mut self.pairs.iter_mut().find(|(source, id, _)| (&**source, *id) == (name, target)).unwrap().2
+    }
+
+    /// What is said of the target, and whether it is asked.
+    fn truth(&mut self, &Called { from, number, id, target }: &Called) -> Option<Fate> {
+        let (now, limits) = (self.now, self.limits.clone());
+        let names = names(self.member(from).source);
+        let placed: Vec<_> = self.accounts.iter().map(|account| account.name.clone()).collect();
+        let placed = names.iter().all(|(name, _)| placed.contains(name));
+        let exact = placed
+            && self.exact.may(now, limits.exact_total_rate)
+            && names.iter().all(|(name, n)| self.account(name).exact.may(now, limits.exact_rate.times(*n)));
+        let source = names[0].0.clone();
+        let waits = self.asked.iter().any(|a| a.pair.as_ref() == Some(&source) && a.target == target);
+        let paired = !waits && self.pair(&source, target).may(now, limits.pair_rate);
+        if paired {
+            self.pair(&source, target).spend(now, limits.pair_rate);
+        }
+        let holder = self.holder(target);
+        let free = holder.filter(|&to| !self.is_full(to));
+        if exact {
+            let answer = match (paired, holder, free) {
+                (false, ..) => Some(Answer::Throttled),
+                (_, None, _) => {
+                    self.exact.spend(now, limits.exact_total_rate);
+                    for (name, n) in &names {
+                        self.account(name).exact.spend(now, limits.exact_rate.times(*n));
+                    }
+                    Some(Answer::TargetNotFound)
+                }
+                (_, _, None) => Some(Answer::TargetAlreadyConnected),
+                (_, _, Some(_)) => None,
+            };
+            if let Some(answer) = answer {
+                return Some(Fate::Answer(answer));
+            }
+        }
+        let shown = |to| self.asked.iter().filter(|a| a.prompt.is_some_and(|(conn, _)| conn == to)).count();
+        let asked = free.filter(|&to| {
+            let room = shown(to) < limits.requests_in_max;
+            paired && room && self.joined(to).unwrap().shown.may(now, limits.prompt_rate)
+        });
+        let prompt = asked.map(|to| {
+            let called = self.member(to).joined.as_mut().unwrap();
+            called.shown.spend(now, limits.prompt_rate);
+            called.prompts += 1;
+            let prompt = called.prompts;
+            self.say(to, RelayFrame::Incoming { request: prompt, source: id, nonce: nonce(from, number) });
+            (to, prompt)
+        });
+        self.asked.push(Asked {
+            source: from,
+            number,
+            target,
+            prompt,
+            blind: !exact || prompt.is_none(),
+            counts: if placed { names.into_iter().map(|(name, _)| name).collect() } else { Vec::new() },
+            pair: paired.then_some(source),
+            ends: now + limits.request_lifetime,
+        });
+        Some(Fate::Answer(Answer::Requested))
+    }
+
+    /// The target agrees to a request.
+    fn agree(&mut self, at: usize) -> Asked {
+        let asked = self.asked.remove(at);
+        let (now, limits) = (self.now, self.limits.clone());
+        if let Some(source) = &asked.pair {
+            self.pair(source, asked.target).forgive(now, limits.pair_rate);
+        }
+        if let Some((target, _)) = asked.prompt {
+            self.member(target).joined.as_mut().unwrap().shown.forgive(now, limits.prompt_rate);
+        }
+        asked
+    }
+
+    /// The target will not have a request.
+    pub(super) fn refuse(&mut self, at: usize, answer: Answer) {
+        if self.asked[at].blind {
+            self.asked[at].prompt = None;
+        } else {
+            let asked = self.asked.remove(at);
+            self.answer(asked.source, asked.number, answer);
+        }
+    }
+
+    pub(super) fn prompt_ended(&mut self, asked: &Asked, answer: Answer) {
+        if let Some((target, prompt)) = asked.prompt {
+            self.ended(target, prompt, answer);
+        }
     }
 
     pub(super) fn accept(&mut self, from: ConnId, prompt: u32) {
-        let Some(at) = self.asked.iter().position(|a| (a.target, a.prompt) == (from, prompt)) else {
+        let Some(at) = self.asked.iter().position(|a| a.prompt == Some((from, prompt))) else {
             return self.ended(from, prompt, Answer::NotConnected);
         };
-        let Asked { source, number, .. } = self.asked.remove(at);
+        let Asked { source, number, .. } = self.agree(at);
         let refusal = if self.is_full(source) || self.partners(source, from) {
             Answer::SourceAlreadyConnected
         } else if self.is_full(from) {
@@ -290,8 +506,9 @@ impl Model {
                 1 => {
                     let due = self.asked.iter().position(|a| a.ends == at && a.source == conn).unwrap();
                     let asked = self.asked.remove(due);
-                    self.answer(asked.source, asked.number, Answer::Expired);
-                    self.ended(asked.target, asked.prompt, Answer::Expired);
+                    let answer = if asked.blind { Answer::Unavailable } else { Answer::Expired };
+                    self.answer(asked.source, asked.number, answer);
+                    self.prompt_ended(&asked, Answer::Expired);
                 }
                 2 => self.waits.retain(|waits| waits.ends > at),
                 _ => {

@@ -123,13 +123,16 @@ fn as_many_prompts_as_allowed() {
     let mut world = World::with(|config| config.limits.requests_in_max = 2);
     let target = world.join();
     let sources: Vec<_> = (0..3).map(|_| world.join()).collect();
-    for (source, answer) in sources.iter().zip([Answer::Requested, Answer::Requested, Answer::Throttled]) {
+    for source in &sources {
         world.connect(*source, 1, target.id);
-        world.expect_answer(source.conn, 1, answer);
+        world.expect_answer(source.conn, 1, Answer::Requested);
     }
-    assert_eq!(world.take(target.conn).len(), 2);
+    assert_eq!(world.take(target.conn).len(), 2, "the third request disturbs nobody");
     world.send(target.conn, ClientFrame::Cancel { request: 1 });
     world.expect_answer(sources[0].conn, 1, Answer::Declined);
+    world.expect_silence();
+    world.send(sources[2].conn, ClientFrame::Withdraw { request: 1 });
+    world.expect_answer(sources[2].conn, 1, Answer::Withdrawn);
     world.connect(sources[2], 2, target.id);
     world.expect_answer(sources[2].conn, 2, Answer::Requested);
     world.expect(target.conn, &[Incoming { request: 3, source: sources[2].id, nonce: [1; 16] }]);

@@ -75,6 +75,18 @@ fn script(steps: core::ops::Range<usize>) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step(), steps)
 }
 
+/// Where a client dials from: two from one address, two from one site, one from its own, one from nobody knows where.
+fn source(client: usize) -> Source {
+    let from = |address: &str| Source::Address(address.parse().unwrap());
+    match client {
+        0 | 1 => from("192.0.2.1"),
+        2 => from("192.0.2.2"),
+        3 => from("2001:db8:0:1::1"),
+        4 => from("2001:db8:0:2::1"),
+        _ => Source::Unknown,
+    }
+}
+
 /// The relay and its model, side by side.
 struct Pair {
     world: World,
@@ -100,6 +112,14 @@ impl Pair {
             limits.request_lifetime = Duration::from_secs(8);
             limits.stuck_timeout = Duration::from_secs(6);
             limits.rejoin_lifetime = Duration::from_secs(12);
+            limits.requests_source_max = 3;
+            limits.connect_rate = Rate::new(6, Duration::from_secs(2));
+            limits.connect_source_rate = Rate::new(8, Duration::from_secs(1));
+            limits.pair_rate = Rate::new(3, Duration::from_secs(9));
+            limits.prompt_rate = Rate::new(4, Duration::from_secs(8));
+            limits.exact_rate = Rate::new(3, Duration::from_secs(10));
+            limits.exact_total_rate = Rate::new(4, Duration::from_secs(3));
+            limits.sources_max = 4;
         });
         let model = Model::new(world.relay.limits.clone(), world.now);
         Self {
@@ -147,13 +167,19 @@ impl Pair {
                 self.world.pass(time);
             }
             (Act::Open, None) => {
-                let opened = self.world.try_open();
+                let opened = self.world.try_open(source(client));
                 let expected = self.model.members.len() < CLIENTS - 1;
                 assert_eq!(opened.is_ok(), expected);
                 if let Ok(conn) = opened {
                     self.conns[client] = Some(conn);
                     let ends = self.model.now + self.model.limits.register_timeout;
-                    self.model.members.push(Member { conn, ends, blocked: None, joined: None });
+                    self.model.members.push(Member {
+                        conn,
+                        source: source(client),
+                        ends,
+                        blocked: None,
+                        joined: None,
+                    });
                     self.model.said.entry(conn).or_default().push("hello".into());
                 }
             }
@@ -242,7 +268,7 @@ impl Pair {
         use ClientFrame as F;
         let last_request = self.model.joined(conn).map_or(0, |joined| joined.last_request);
         let prompts: Vec<_> =
-            self.model.asked.iter().filter(|a| a.target == conn).map(|a| a.prompt).collect();
+            self.model.asked.iter().filter_map(|a| a.prompt).filter(|a| a.0 == conn).map(|a| a.1).collect();
         let prompt = |pick: usize| prompts.get(pick).or(prompts.first()).copied().unwrap_or(1);
         Some(match *act {
             Act::Register(channels) => F::Register { version: VERSION, channels },
@@ -288,9 +314,8 @@ impl Pair {
             F::Connect { request, target, .. } => model.connect(conn, request, target),
             F::Accept { request, .. } => model.accept(conn, request),
             F::Cancel { request } => {
-                if let Some(at) = model.asked.iter().position(|a| (a.target, a.prompt) == (conn, request)) {
-                    let asked = model.asked.remove(at);
-                    model.answer(asked.source, asked.number, Answer::Declined);
+                if let Some(at) = model.asked.iter().position(|a| a.prompt == Some((conn, request))) {
+                    model.refuse(at, Answer::Declined);
                 }
             }
             F::Withdraw { request } => {
@@ -298,7 +323,7 @@ impl Pair {
                     Some(at) => {
                         let asked = model.asked.remove(at);
                         model.answer(conn, request, Answer::Withdrawn);
-                        model.ended(asked.target, asked.prompt, Answer::Withdrawn);
+                        model.prompt_ended(&asked, Answer::Withdrawn);
                     }
                     None => model.answer(conn, request, Answer::NotConnected),
                 }
@@ -324,7 +349,9 @@ impl Pair {
         let ends = self.model.now + self.model.limits.idle_timeout;
         let member = self.model.member(conn);
         member.ends = ends;
-        member.joined = Some(Joined { id, room: usize::from(channels), last_request: 0, prompts: 0 });
+        let (connects, shown) = Default::default();
+        let room = usize::from(channels);
+        member.joined = Some(Joined { id, room, last_request: 0, prompts: 0, connects, shown });
     }
 
     /// Takes what the relay did, learns the names it has chosen, and compares.
@@ -427,7 +454,7 @@ fn random_scripts_get_somewhere() {
         opened += pair.opened;
         attached += pair.attached;
     }
-    assert_eq!(answers.len(), 15, "{answers:?}");
+    assert_eq!(answers.len(), 16, "{answers:?}");
     assert_eq!(ended.len(), 4, "{ended:?}");
     for code in [CloseCode::Violation, CloseCode::Idle, CloseCode::Superseded, CloseCode::RegisterTimeout] {
         assert!(closed.contains(&code), "{closed:?}");

@@ -113,11 +113,11 @@ fn a_relay_takes_no_more_than_its_limit() {
     let mut world = World::with(|config| config.limits.connections_max = 2);
     let a = world.join();
     world.open();
-    assert_eq!(world.try_open(), Err(CloseCode::RelayFull));
+    assert_eq!(world.try_open(Source::Unknown), Err(CloseCode::RelayFull));
     assert_eq!(world.relay.stats().closed[&CloseCode::RelayFull], 1);
     assert_eq!((world.relay.connections(), world.relay.stats().connections), (2, 2));
     world.disconnect(a.conn);
-    assert!(world.try_open().is_ok());
+    assert!(world.try_open(Source::Unknown).is_ok());
 }
 
 #[test]
