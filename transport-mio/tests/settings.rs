@@ -29,12 +29,21 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("max_channels", "7", "7"),
     ("max_requests_out", "8", "8"),
     ("max_requests_in", "9", "9"),
+    ("max_requests_per_source", "65", "65"),
+    ("max_sources", "11", "11"),
+    ("max_pairs", "300000", "300000"),
     ("max_retired", "10", "10"),
     ("receiver_buffer", "4MiB", r#""4 MiB""#),
     ("receiver_buffer_low", "512 KiB", r#""512 KiB""#),
     ("control_buffer", "65537", r#""65537""#),
     ("client_bytes_per_second", "10 MiB", r#""10 MiB""#),
     ("client_messages_per_second", "0", "0"),
+    ("request_pace", "11+1/6s", r#""11+1/6s""#),
+    ("request_pace_per_source", "12 + 1/1m", r#""12+1/1m""#),
+    ("request_pace_per_pair", "0+1/1s", r#""0+1/1s""#),
+    ("prompt_pace", "13+1/0s", r#""13+1/0s""#),
+    ("exact_answer_pace", "14+1/250ms", r#""14+1/250ms""#),
+    ("exact_answer_pace_in_all", "15+1/1h30m", r#""15+1/1h30m""#),
     ("handshake_timeout", "11s", r#""11s""#),
     ("register_timeout", "12s", r#""12s""#),
     ("idle_timeout", "13m", r#""13m""#),
@@ -314,6 +323,11 @@ fn a_value_of_the_wrong_kind_is_one_sentence_with_its_name_wherever_it_comes_fro
         ("receiver_buffer", r#""2 MiBs""#, size),
         ("receiver_buffer", "-2", size),
         ("secret_file", "7", "the path of a file"),
+        (
+            "prompt_pace",
+            r#""10/6s""#,
+            "a pace such as 10+1/6s: ten times at once, and once more every six seconds",
+        ),
         ("log_level", r#""loud""#, "one of error|warn|info|debug"),
         ("log_addresses", "1", "true or false"),
         ("metrics_listen", r#""9464""#, "an address with a port, for example 127.0.0.1:9464 or [::1]:9464"),
@@ -415,6 +429,7 @@ fn a_wrong_network_or_origin_says_what_is_wrong_with_it() {
 fn what_is_hardly_meant_is_said_and_does_no_harm() {
     for (arguments, words) in [
         (["--listen", "unix:/run/p.socket"], "all clients that come by a Unix socket count as one"),
+        (["--max-pairs", "10"], "--max-pairs is less than max_connections times max_requests_out"),
         (["--client-address", "x-forwarded-for"], "--client-address believes nobody"),
     ] {
         let output = program().args(arguments).arg("--check-config").output().unwrap();

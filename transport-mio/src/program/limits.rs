@@ -16,6 +16,15 @@ pub(crate) fn config(settings: &Settings) -> ServerConfig {
     relay.channels_max = settings.max_channels;
     relay.requests_out_max = settings.max_requests_out;
     relay.requests_in_max = settings.max_requests_in;
+    relay.requests_source_max = settings.max_requests_per_source;
+    relay.sources_max = settings.max_sources;
+    relay.pairs_max = settings.max_pairs;
+    relay.connect_rate = settings.request_pace.rate();
+    relay.connect_source_rate = settings.request_pace_per_source.rate();
+    relay.pair_rate = settings.request_pace_per_pair.rate();
+    relay.prompt_rate = settings.prompt_pace.rate();
+    relay.exact_rate = settings.exact_answer_pace.rate();
+    relay.exact_total_rate = settings.exact_answer_pace_in_all.rate();
     relay.request_lifetime = settings.request_lifetime.duration();
     relay.register_timeout = settings.register_timeout.duration();
     relay.idle_timeout = settings.idle_timeout.duration();

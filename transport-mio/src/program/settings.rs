@@ -241,6 +241,12 @@ impl Effective {
         let unix = s.listen.iter().chain(&s.listen_tls).any(|address| matches!(address, Address::Unix(_)));
         let from_proxy = s.client_address != ClientAddress::Socket;
         let mut doubts = Vec::new();
+        if s.max_pairs < s.max_connections.saturating_mul(s.max_requests_out) {
+            doubts.push(format!(
+                "{} is less than max_connections times max_requests_out, so some requests may reach nobody",
+                self.name("max_pairs")
+            ));
+        }
         if unix && !from_proxy {
             doubts.push(
                 "client_address is socket, so all clients that come by a Unix socket count as one".to_owned(),

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use phantom_mio::{Network, Origin};
 
+use super::pace::Pace;
 use super::size::Size;
 use super::span::Span;
 
@@ -139,7 +140,7 @@ macro_rules! numbers {
     )*};
 }
 
-textual!(Span, Address, SocketAddr, ClientAddress, LogLevel, LogFormat);
+textual!(Span, Pace, Address, SocketAddr, ClientAddress, LogLevel, LogFormat);
 explained!(Network: "NET", "an address or a network"; Origin: "ORIGIN", "an origin");
 numbers!(u8, u32, u64, usize);
 
@@ -163,6 +164,11 @@ impl Value for Size {
 impl Textual for Span {
     const NAME: &'static str = "TIME";
     const WANTED: &'static str = "a time such as 250ms, 30s, 10m or 1h30m";
+}
+
+impl Textual for Pace {
+    const NAME: &'static str = "N+1/TIME";
+    const WANTED: &'static str = "a pace such as 10+1/6s: ten times at once, and once more every six seconds";
 }
 
 impl Value for bool {
