@@ -32,7 +32,7 @@ Examples:
       For this machine only: clients reach it at ws://127.0.0.1:7777.
   phantom-relay --listen 0.0.0.0:7777 --secret-file /var/lib/phantom/secret
       For everybody; clients keep their IDs when the relay restarts.
-  phantom-relay --config /etc/phantom-relay.toml --check-config
+  phantom-relay --config /etc/phantom-relay/relay.toml --check-config
       Says what is wrong with a file, and starts nothing.
 ";
 
