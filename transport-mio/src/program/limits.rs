@@ -86,3 +86,66 @@ pub(crate) fn log(settings: &Settings) -> LogSettings {
         addresses: settings.log_addresses,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::file;
+    use super::super::table::{Setting, TABLE};
+    use super::*;
+
+    /// Those that something else than this file makes use of.
+    const ELSEWHERE: [&str; 7] = [
+        "listen",
+        "listen_tls",
+        "tls_certificate",
+        "tls_key",
+        "access_tokens",
+        "secret_file",
+        "metrics_listen",
+    ];
+
+    /// For each type of a setting, a value that is no default.
+    const OTHERS: [&str; 11] = [
+        "7",
+        "\"7s\"",
+        "\"7m\"",
+        "\"17 MiB\"",
+        "\"7+1/7s\"",
+        "true",
+        "\"proxy-protocol\"",
+        "\"json\"",
+        "\"/7\"",
+        "[\"192.0.2.7\"]",
+        "\"debug\"",
+    ];
+
+    fn outcome(settings: &Settings) -> String {
+        format!("{:?} {:?} {:?}", config(settings), access(settings, None), log(settings))
+    }
+
+    fn other(setting: &Setting) -> Settings {
+        let default = (setting.toml)(&Settings::default());
+        let given = |text| file::read(&format!("{} = {text}", setting.key)).keys.remove(0).given;
+        let changed = OTHERS.iter().find_map(|text| {
+            let mut settings = Settings::default();
+            (setting.take)(&mut settings, &given(*text)).ok()?;
+            ((setting.toml)(&settings) != default).then_some(settings)
+        });
+        changed.unwrap_or_else(|| panic!("no other value for {setting:?}"))
+    }
+
+    #[test]
+    fn every_setting_reaches_what_it_is_for() {
+        let unchanged = outcome(&Settings::default());
+        for setting in TABLE.iter().filter(|setting| !ELSEWHERE.contains(&setting.key)) {
+            assert_ne!(outcome(&other(setting)), unchanged, "{setting:?}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_library() {
+        let defaults = Settings::default();
+        assert_eq!(format!("{:?}", config(&defaults)), format!("{:?}", ServerConfig::default()));
+        assert_eq!(format!("{:?}", access(&defaults, None)), format!("{:?}", Access::default()));
+    }
+}
