@@ -8,6 +8,7 @@ mod file;
 mod files;
 mod limits;
 mod logs;
+mod pace;
 mod places;
 mod print;
 mod probe;
@@ -19,6 +20,7 @@ mod size;
 mod span;
 mod systemd;
 mod table;
+mod token;
 mod value;
 
 use std::env;
@@ -53,6 +55,10 @@ fn run() -> Result<(), Vec<Fault>> {
             }
             files::check(&effective)?;
             say(&mut io::stdout(), "configuration is good\n");
+        }
+        Request::NewToken(name) => {
+            let lines = token::make(name.as_deref()).map_err(|fault| vec![fault])?;
+            say(&mut io::stdout(), &lines);
         }
         Request::Probe(inputs) => probe::run(&gather(&inputs)?).map_err(|fault| vec![fault])?,
         Request::Serve(inputs) => serve::serve(gather(&inputs)?).map_err(|fault| vec![fault])?,

@@ -56,7 +56,7 @@ fn an_address_that_is_none_is_one_clear_sentence() {
         refuses(&output, 2, &["--listen", "host:port"]);
     }
     for address in ["203.0.113.7:7777", "no-such-host.invalid:7777", "unix:/no/such/folder/socket"] {
-        let output = program().args(["--listen", address]).output().unwrap();
+        let output = program().args(["--log-level", "error", "--listen", address]).output().unwrap();
         refuses(&output, 3, &["--listen"]);
     }
 }
@@ -184,6 +184,8 @@ fn the_log_goes_where_and_as_it_is_told() {
 #[test]
 fn metrics_are_shown_where_the_settings_say() {
     let mut relay = Running::start(on_free_port().args(["--metrics-listen", "127.0.0.1:0"]));
+    // Until it has served somebody, it may still be about to begin.
+    Client::join(relay.address);
     let line = relay.next_line();
     let address = line.strip_prefix("phantom-relay shows its metrics at http://").unwrap();
     let mut socket = tcp(address.strip_suffix("/metrics").unwrap().parse().unwrap());

@@ -168,6 +168,50 @@ fn a_certificate_that_cannot_be_used_is_one_clear_sentence() {
     }
 }
 
+/// A new token: what the client sends, and the line for the file.
+fn new_token(name: &str) -> (String, String) {
+    let output = program().args(["new-token", name]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let mut values = said.lines().map(|line| line.split_once(':').unwrap().1.trim().to_owned());
+    (values.next().unwrap(), values.next().unwrap())
+}
+
+#[test]
+fn tokens_are_made_and_asked_for_and_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, manager) = (folder.path().join("tokens"), Manager::new());
+    let ((first, first_line), (second, second_line)) = (new_token("first"), new_token("second"));
+    assert!(first_line.ends_with(" first") && !first_line.contains(&first), "{first_line}");
+    fs::write(&file, &first_line).unwrap();
+    let mut command = on_free_port();
+    command.arg("--access-tokens").arg(&file).env("NOTIFY_SOCKET", &manager.path);
+    let mut relay = Running::start(command.args(["--log-level", "info"]));
+    manager.hears("READY=1");
+    let dial = |token: &str| {
+        let value = format!("Bearer {token}");
+        Client::over_with(tcp(relay.address), "/", &[("Authorization", &value)]).map(drop)
+    };
+    assert_eq!((dial(&first), dial(&second)), (Ok(()), Err(401)));
+
+    fs::write(&file, &second_line).unwrap();
+    relay.signal("HUP");
+    manager.hears("RELOADING=1");
+    manager.hears("READY=1");
+    assert_eq!((dial(&first), dial(&second)), (Err(401), Ok(())));
+
+    fs::write(&file, "my shopping list").unwrap();
+    relay.signal("HUP");
+    manager.hears("RELOADING=1");
+    manager.hears("READY=1");
+    assert_eq!((dial(&first), dial(&second)), (Err(401), Ok(())));
+    relay.hears("access tokens has been read again");
+    relay.hears("the tokens that were read before stay valid");
+    for check in [&[][..], &["--check-config"]] {
+        let output = on_free_port().arg("--access-tokens").arg(&file).args(check).output().unwrap();
+        refuses(&output, 6, &["--access-tokens: line 1 of the token file"]);
+    }
+}
+
 /// What a service manager hears, message by message.
 struct Manager {
     socket: UnixDatagram,

@@ -14,18 +14,36 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("listen_tls", "[::1]:1,localhost:2", r#"["[::1]:1", "localhost:2"]"#),
     ("tls_certificate", "/somewhere/chain.pem", r#""/somewhere/chain.pem""#),
     ("tls_key", "/somewhere/key.pem", r#""/somewhere/key.pem""#),
+    ("client_address", "x-forwarded-for", r#""x-forwarded-for""#),
+    ("trusted_proxies", "10.0.0.0/8,::1", r#"["10.0.0.0/8", "::1"]"#),
+    ("access_tokens", "/somewhere/tokens", r#""/somewhere/tokens""#),
+    ("allowed_origins", "https://example.org,*.example.net", r#"["https://example.org", "*.example.net"]"#),
+    ("allow", "192.0.2.7", r#"["192.0.2.7"]"#),
+    ("deny", "2001:db8::/32", r#"["2001:db8::/32"]"#),
+    ("max_connections_per_address", "5", "5"),
+    ("connections_per_second_per_address", "0", "0"),
+    ("connection_burst_per_address", "6", "6"),
     ("memory", "1GiB", r#""1 GiB""#),
     ("max_connections", "77", "77"),
     ("max_handshakes", "78", "78"),
     ("max_channels", "7", "7"),
     ("max_requests_out", "8", "8"),
     ("max_requests_in", "9", "9"),
+    ("max_requests_per_source", "65", "65"),
+    ("max_sources", "11", "11"),
+    ("max_pairs", "300000", "300000"),
     ("max_retired", "10", "10"),
     ("receiver_buffer", "4MiB", r#""4 MiB""#),
     ("receiver_buffer_low", "512 KiB", r#""512 KiB""#),
     ("control_buffer", "65537", r#""65537""#),
     ("client_bytes_per_second", "10 MiB", r#""10 MiB""#),
     ("client_messages_per_second", "0", "0"),
+    ("request_pace", "11+1/6s", r#""11+1/6s""#),
+    ("request_pace_per_source", "12 + 1/1m", r#""12+1/1m""#),
+    ("request_pace_per_pair", "0+1/1s", r#""0+1/1s""#),
+    ("prompt_pace", "13+1/0s", r#""13+1/0s""#),
+    ("exact_answer_pace", "14+1/250ms", r#""14+1/250ms""#),
+    ("exact_answer_pace_in_all", "15+1/1h30m", r#""15+1/1h30m""#),
     ("handshake_timeout", "11s", r#""11s""#),
     ("register_timeout", "12s", r#""12s""#),
     ("idle_timeout", "13m", r#""13m""#),
@@ -97,6 +115,8 @@ fn other(key: &str) -> (&'static str, &'static str) {
 /// What must be set as well, lest the setting contradict another.
 fn companions(key: &str) -> &'static [&'static str] {
     match key {
+        "client_address" => &["--trusted-proxies", "127.0.0.1"],
+        "trusted_proxies" => &["--client-address", "proxy-protocol"],
         "listen_tls" | "tls_key" => &["--tls-certificate", "/somewhere/chain.pem"],
         _ => &[],
     }
@@ -303,6 +323,11 @@ fn a_value_of_the_wrong_kind_is_one_sentence_with_its_name_wherever_it_comes_fro
         ("receiver_buffer", r#""2 MiBs""#, size),
         ("receiver_buffer", "-2", size),
         ("secret_file", "7", "the path of a file"),
+        (
+            "prompt_pace",
+            r#""10/6s""#,
+            "a pace such as 10+1/6s: ten times at once, and once more every six seconds",
+        ),
         ("log_level", r#""loud""#, "one of error|warn|info|debug"),
         ("log_addresses", "1", "true or false"),
         ("metrics_listen", r#""9464""#, "an address with a port, for example 127.0.0.1:9464 or [::1]:9464"),
@@ -378,6 +403,40 @@ fn what_is_useless_alone_says_what_is_missing() {
     }
     let output = program().args(["--listen", ""]).output().unwrap();
     refuses(&output, &["--listen and listen_tls are empty, so there is nowhere to listen".to_owned()]);
+}
+
+#[test]
+fn a_wrong_network_or_origin_says_what_is_wrong_with_it() {
+    for (key, word, phrase) in [
+        (
+            "deny",
+            "192.0.2.1/24",
+            "is wrong: \"192.0.2.1/24\" is an address inside a network; the network is 192.0.2.0/24",
+        ),
+        ("allowed_origins", "https://", "is wrong: "),
+    ] {
+        let output = program().arg(flag(key)).arg(word).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.starts_with(&format!("phantom-relay: {} {phrase}", flag(key))), "{said}");
+    }
+    let output = program().args(["--trusted-proxies", "10.0.0.1"]).output().unwrap();
+    let phrase = "is useless while client_address is socket; say proxy-protocol or x-forwarded-for there";
+    refuses(&output, &[format!("--trusted-proxies {phrase}")]);
+}
+
+#[test]
+fn what_is_hardly_meant_is_said_and_does_no_harm() {
+    for (arguments, words) in [
+        (["--listen", "unix:/run/p.socket"], "all clients that come by a Unix socket count as one"),
+        (["--max-pairs", "10"], "--max-pairs is less than max_connections times max_requests_out"),
+        (["--client-address", "x-forwarded-for"], "--client-address believes nobody"),
+    ] {
+        let output = program().args(arguments).arg("--check-config").output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!((output.status.code(), said.lines().count()), (Some(0), 1), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ Examples:
       For this machine only: clients reach it at ws://127.0.0.1:7777.
   phantom-relay --listen 0.0.0.0:7777 --secret-file /var/lib/phantom/secret
       For everybody; clients keep their IDs when the relay restarts.
-  phantom-relay --config /etc/phantom-relay.toml --check-config
+  phantom-relay --config /etc/phantom-relay/relay.toml --check-config
       Says what is wrong with a file, and starts nothing.
 ";
 
@@ -45,6 +45,8 @@ pub(crate) enum Request {
     Check(Inputs),
     /// Show the settings that hold.
     Print(Inputs),
+    /// Make an access token for this client.
+    NewToken(Option<String>),
     /// Ask a running relay whether it is well.
     Probe(Inputs),
     /// Help, or the version: this text.
@@ -71,7 +73,9 @@ pub(crate) fn parse(
         flags: flags(&matches)?,
         environment: environment.collect(),
     };
-    if matches.subcommand_name() == Some("probe") {
+    if let Some(("new-token", token)) = matches.subcommand() {
+        Ok(Request::NewToken(token.get_one::<String>("name").cloned()))
+    } else if matches.subcommand_name() == Some("probe") {
         Ok(Request::Probe(inputs))
     } else if matches.get_flag("check-config") {
         Ok(Request::Check(inputs))
@@ -122,6 +126,11 @@ fn command() -> Command {
                 .long("print-config")
                 .action(ArgAction::SetTrue)
                 .help("Show the settings that hold, as a file for --config"),
+        )
+        .subcommand(
+            Command::new("new-token")
+                .about("Make a token for a client, and its line for access_tokens")
+                .arg(Arg::new("name").value_name("NAME").help("Whatever tells it from the others")),
         )
         .subcommand(
             Command::new("probe")

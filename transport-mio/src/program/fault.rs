@@ -18,6 +18,8 @@ pub(crate) enum Status {
     Secret = 4,
     /// The certificate or its key cannot be used.
     Tls = 5,
+    /// The file of access tokens cannot be used.
+    Access = 6,
     /// The log file cannot be written.
     Log = 7,
 }
@@ -25,13 +27,15 @@ pub(crate) enum Status {
 /// The table for the help.
 pub(crate) const STATUSES: &str = "\
 Exit status:
-  0  stopped by SIGTERM or SIGINT; a second one ends the relay at once
+  0  stopped by SIGTERM or SIGINT
   1  the system refused something
   2  wrong arguments or settings
   3  an address cannot be listened on
   4  the secret file cannot be used
   5  the certificate or its key cannot be used
-  7  the log file cannot be written";
+  6  the file of access tokens cannot be used
+  7  the log file cannot be written
+  130, 143  ended at once by a second SIGINT or SIGTERM";
 
 /// Something that keeps the relay from running.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::path::Path;
 
-use phantom_mio::{SecretFile, StartError, TlsConfig, TlsFiles};
+use phantom_mio::{Access, SecretFile, StartError, TlsConfig, TlsFiles, TokenFile};
 
 use super::fault::{Fault, Status};
 use super::limits;
@@ -22,6 +22,15 @@ pub(crate) fn tls(effective: &Effective) -> Result<Option<TlsConfig>, Fault> {
         log::warn!("{warning}");
     }
     Ok(Some(config))
+}
+
+/// Who may come in, with the tokens of the file if there is one.
+pub(crate) fn access(effective: &Effective) -> Result<Access, Fault> {
+    let settings = &effective.settings;
+    let tokens = settings.access_tokens.as_deref().map(TokenFile::load).transpose().map_err(|error| {
+        Fault::new(Status::Access, format!("{}: {error}", effective.name("access_tokens")))
+    })?;
+    Ok(limits::access(settings, tokens))
 }
 
 /// The secret, made at the first start.
@@ -56,6 +65,7 @@ pub(crate) fn check(effective: &Effective) -> Result<(), Vec<Fault>> {
         faults.extend(secret(effective).err());
     }
     faults.extend(tls(effective).err());
+    faults.extend(access(effective).err());
     if let Some(path) = &settings.log_file
         && (path.exists() || !in_a_folder(path))
         && let Err(source) = OpenOptions::new().append(true).open(path)

@@ -27,7 +27,7 @@ pub(crate) fn settings(effective: &Effective) -> String {
         let key = setting.key;
         let _infallible = match (setting.toml)(&effective.settings) {
             Some(value) => {
-                writeln!(text, "{key} = {value}{}", origin(effective.source(key), setting.variable()))
+                writeln!(text, "{key} = {value}{}", origin(effective.source(key), &setting.variable()))
             }
             None => writeln!(text, "#{key} = {}", setting.example),
         };
@@ -37,7 +37,7 @@ pub(crate) fn settings(effective: &Effective) -> String {
     text
 }
 
-fn origin(source: &Source, variable: String) -> String {
+fn origin(source: &Source, variable: &str) -> String {
     match source {
         Source::Default => "  # default".to_owned(),
         Source::StateDirectory => "  # STATE_DIRECTORY".to_owned(),

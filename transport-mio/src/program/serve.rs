@@ -2,7 +2,7 @@
 
 use std::io;
 
-use phantom_mio::{Handle, RelayServer, Reload, View};
+use phantom_mio::{Handle, RelayServer, Reload, TokenFile, View};
 
 use super::fault::{Fault, Status};
 use super::logs::LogGuard;
@@ -26,6 +26,7 @@ pub(crate) fn serve(effective: Effective) -> Result<(), Fault> {
         config.secret = Some(file.secret);
         config.previous_secret = file.previous;
     }
+    config.access = files::access(&effective)?;
     let tls = files::tls(&effective)?;
     let places = places::open(&effective, inherited, tls)?;
     let wanted = Room { connections: config.relay.connections_max, handshakes: config.server.handshakes_max };
@@ -58,12 +59,20 @@ fn reload(effective: &Effective, handle: &Handle, log: &LogGuard) {
         Ok(tls) => new.tls = tls,
         Err(fault) => log::error!("{fault}; the certificate that was read before stays in use"),
     }
+    match files::access(effective) {
+        Ok(access) => new.access = Some(access),
+        Err(fault) => log::error!("{fault}; the tokens that were read before stay valid"),
+    }
     let certificate = new.tls.is_some();
+    let tokens = new.access.as_ref().and_then(|access| access.tokens.as_ref()).map(TokenFile::len);
     handle.reload(new);
     // Answered only when the loop has taken it.
     let _counters = handle.stats();
     if certificate {
         log::info!("the certificate and its key have been read again; new connections begin with them");
+    }
+    if let Some(tokens) = tokens {
+        log::info!(tokens; "the file of access tokens has been read again; new connections need one of them");
     }
 }
 

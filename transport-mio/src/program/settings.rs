@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::file;
 use super::table::{PREFIX, Setting, Settings, TABLE};
-use super::value::Given;
+use super::value::{Address, ClientAddress, Given};
 
 /// The variable that names the file.
 pub(crate) const CONFIG_VARIABLE: &str = "PHANTOM_RELAY_CONFIG";
@@ -191,7 +191,8 @@ impl Gathering {
 
     fn finish(self) -> Result<Effective, Vec<String>> {
         let Self { settings, sources, notes, mut problems } = self;
-        let effective = Effective { settings, sources, notes };
+        let mut effective = Effective { settings, sources, notes };
+        effective.notes.extend(effective.doubts());
         if problems.is_empty() {
             problems = effective.contradictions();
         }
@@ -226,7 +227,38 @@ impl Effective {
         };
         needs_if(s.tls_key.is_some() && s.tls_certificate.is_none(), ["tls_key", "tls_certificate"]);
         needs_if(!s.listen_tls.is_empty() && s.tls_certificate.is_none(), ["listen_tls", "tls_certificate"]);
+        if !s.trusted_proxies.is_empty() && s.client_address == ClientAddress::Socket {
+            let sentence =
+                "is useless while client_address is socket; say proxy-protocol or x-forwarded-for there";
+            problems.push(format!("{} {sentence}", self.name("trusted_proxies")));
+        }
         problems
+    }
+
+    /// Settings that do together what hardly anybody means.
+    fn doubts(&self) -> Vec<String> {
+        let s = &self.settings;
+        let unix = s.listen.iter().chain(&s.listen_tls).any(|address| matches!(address, Address::Unix(_)));
+        let from_proxy = s.client_address != ClientAddress::Socket;
+        let mut doubts = Vec::new();
+        if s.max_pairs < s.max_connections.saturating_mul(s.max_requests_out) {
+            doubts.push(format!(
+                "{} is less than max_connections times max_requests_out, so some requests may reach nobody",
+                self.name("max_pairs")
+            ));
+        }
+        if unix && !from_proxy {
+            doubts.push(
+                "client_address is socket, so all clients that come by a Unix socket count as one".to_owned(),
+            );
+        }
+        if !unix && from_proxy && s.trusted_proxies.is_empty() {
+            doubts.push(format!(
+                "{} believes nobody: trusted_proxies is empty, and no Unix socket is listened on",
+                self.name("client_address")
+            ));
+        }
+        doubts
     }
 }
 

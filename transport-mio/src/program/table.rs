@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use phantom_mio::{RelayLimits, ServerLimits};
+use phantom_mio::{Access, Network, Origin, RelayLimits, ServerLimits};
 
+use super::pace::Pace;
 use super::size::Size;
 use super::span::Span;
-use super::value::{Address, Given, LogFormat, LogLevel, Value};
+use super::value::{Address, ClientAddress, Given, LogFormat, LogLevel, Value};
 
 /// One row of the table.
 pub(crate) struct Setting {
@@ -104,6 +105,10 @@ fn server() -> ServerLimits {
     ServerLimits::default()
 }
 
+fn access() -> Access {
+    Access::default()
+}
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -139,6 +144,42 @@ settings! {
 
         /// The key of the certificate, PEM, if it is not in the same file
         tls_key: Option<PathBuf> = None;
+
+        /// Who says where a client comes from
+        ///
+        /// The socket: nobody stands in between. Otherwise a reverse proxy, by the
+        /// PROXY protocol (version 1 or 2) or by the header X-Forwarded-For. It must
+        /// be trusted: see trusted_proxies. Proxies on a Unix socket are.
+        client_address: ClientAddress = ClientAddress::Socket;
+
+        /// Proxies that are believed: addresses and networks
+        trusted_proxies: Vec<Network> = Vec::new();
+    }
+    "Who may come in" {
+        /// Only clients with a token in this file may; SIGHUP reads it again
+        ///
+        /// `phantom-relay new-token NAME` makes a token, and the line for this file.
+        access_tokens: Option<PathBuf> = None;
+
+        /// Only web pages from here may; other programs are not concerned
+        ///
+        /// For example "https://example.org" or "*.example.org".
+        allowed_origins: Vec<Origin> = Vec::new();
+
+        /// Only these addresses and networks may
+        allow: Vec<Network> = Vec::new();
+
+        /// These addresses and networks may not, even if allow names them
+        deny: Vec<Network> = Vec::new();
+
+        /// Connections at once from one IPv4 address or IPv6 /64
+        max_connections_per_address: usize = access().connections_per_address, 1..=10_000_000;
+
+        /// New connections per second from one, in the long run; 0: no limit
+        connections_per_second_per_address: u32 = access().connections_per_second_per_address;
+
+        /// New connections from one that may come at once after a pause
+        connection_burst_per_address: u32 = access().connection_burst_per_address, 1..=10_000_000;
     }
     "How many, and how much" {
         /// Memory for everything; near it, the greediest suffer first
@@ -163,6 +204,20 @@ settings! {
 
         /// Requests that wait for one client's decision
         max_requests_in: usize = relay().requests_in_max, 1..=1000;
+
+        /// Requests of one source that wait for an answer
+        ///
+        /// An IPv4 address or an IPv6 /64; ten times as many of a /48.
+        max_requests_per_source: usize = relay().requests_source_max, 1..=1_000_000;
+
+        /// Sources that are remembered
+        max_sources: usize = relay().sources_max, 1..=10_000_000;
+
+        /// Pairs of a source and an ID that are remembered
+        ///
+        /// At least max_connections times max_requests_out, or requests may reach
+        /// nobody.
+        max_pairs: usize = relay().pairs_max, 1..=100_000_000;
 
         /// IDs given up that are remembered; the oldest is forgotten
         max_retired: usize = relay().retired_max, 0..=10_000_000;
@@ -190,6 +245,31 @@ settings! {
         ///
         /// It is read no faster.
         client_messages_per_second: u64 = server().client_messages_per_second;
+
+        /// Requests of one client
+        ///
+        /// Here and below, 10+1/6s is ten times at once, and once more every six
+        /// seconds; 0+1/6s is never, and 10+1/0s without end. A source is an IPv4
+        /// address or an IPv6 /64; a /48 may do ten times as much.
+        request_pace: Pace = relay().connect_rate.into();
+
+        /// Requests of one source
+        request_pace_per_source: Pace = relay().connect_source_rate.into();
+
+        /// Requests of one source for one ID that are not accepted
+        request_pace_per_pair: Pace = relay().pair_rate.into();
+
+        /// Requests shown to one client that it does not accept
+        prompt_pace: Pace = relay().prompt_rate.into();
+
+        /// Times that one source is told that nobody has an ID
+        ///
+        /// Beyond it, it is told the same whether somebody has it or not: that keeps
+        /// scanners from finding out. See SECURITY.md before raising it.
+        exact_answer_pace: Pace = relay().exact_rate.into();
+
+        /// Times that all sources together are told so
+        exact_answer_pace_in_all: Pace = relay().exact_total_rate.into();
     }
     "How long" {
         /// How long a WebSocket handshake may take

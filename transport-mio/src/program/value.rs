@@ -4,10 +4,13 @@
 //! understood is said in a phrase that follows the setting's name: "... is "many", which is not a number".
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use phantom_mio::{Network, Origin};
+
+use super::pace::Pace;
 use super::size::Size;
 use super::span::Span;
 
@@ -94,6 +97,28 @@ macro_rules! textual {
     )*};
 }
 
+/// Values of the library that say themselves what is wrong with a text.
+macro_rules! explained {
+    ($($type:ty: $name:literal, $wanted:literal);*) => {$(
+        impl Value for $type {
+            const NAME: &'static str = $name;
+
+            fn understand(given: &Given) -> Result<Self, String> {
+                match given {
+                    Given::Word(text) | Given::Text(text) => {
+                        text.parse().map_err(|error| format!("is wrong: {error}"))
+                    }
+                    _ => Err(given.refused($wanted)),
+                }
+            }
+
+            fn toml(&self) -> Option<String> {
+                Some(quoted(&self.to_string()))
+            }
+        }
+    )*};
+}
+
 macro_rules! numbers {
     ($($type:ty),*) => {$(
         impl Value for $type {
@@ -115,7 +140,8 @@ macro_rules! numbers {
     )*};
 }
 
-textual!(Span, Address, SocketAddr, Network, ClientAddress, LogLevel, LogFormat);
+textual!(Span, Pace, Address, SocketAddr, ClientAddress, LogLevel, LogFormat);
+explained!(Network: "NET", "an address or a network"; Origin: "ORIGIN", "an origin");
 numbers!(u8, u32, u64, usize);
 
 impl Value for Size {
@@ -138,6 +164,11 @@ impl Value for Size {
 impl Textual for Span {
     const NAME: &'static str = "TIME";
     const WANTED: &'static str = "a time such as 250ms, 30s, 10m or 1h30m";
+}
+
+impl Textual for Pace {
+    const NAME: &'static str = "N+1/TIME";
+    const WANTED: &'static str = "a pace such as 10+1/6s: ten times at once, and once more every six seconds";
 }
 
 impl Value for bool {
@@ -281,38 +312,6 @@ impl Textual for SocketAddr {
     const NAME: &'static str = "ADDR";
     const EXAMPLE: &'static str = "\"127.0.0.1:9464\"";
     const WANTED: &'static str = "an address with a port, for example 127.0.0.1:9464 or [::1]:9464";
-}
-
-/// One address, or those that begin alike.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Network {
-    pub(crate) address: IpAddr,
-    /// How many of its first bits count.
-    pub(crate) prefix: u8,
-}
-
-impl Textual for Network {
-    const NAME: &'static str = "NET";
-    const WANTED: &'static str =
-        "an address or a network, for example 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32";
-}
-
-impl FromStr for Network {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-        let address: IpAddr = address.parse().map_err(drop)?;
-        let whole = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(whole), str::parse).map_err(drop)?;
-        if prefix <= whole { Ok(Self { address, prefix }) } else { Err(()) }
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
 }
 
 /// A value that is one of a few words.
