@@ -11,10 +11,19 @@
 //! little waiting notices nothing. What is counted is the memory that the relay's own tables and buffers hold, by their capacity, and
 //! [`BASE`] for the program itself.
 
+use phantom_core::relay::RelayLimits;
+
 /// What the program itself takes: its code and the buffers that all connections share.
 pub(crate) const BASE: usize = 8 * 1024 * 1024;
 /// The smallest budget with which anything works.
 pub(crate) const BUDGET_MIN: usize = 2 * BASE;
+
+/// What the machine's tables of what was may take of the budget, and what one entry takes at most: an eighth for pairs of a source and an
+/// ID, half as much for sources, half of that for IDs given up.
+const PAIRS_SHARE: usize = 8;
+const SOURCES_SHARE: usize = 16;
+const RETIRED_SHARE: usize = 32;
+const ENTRY: usize = 256;
 
 /// One receiver's share of what is free.
 const OUTBOX_SHARE: usize = 8;
@@ -76,9 +85,27 @@ impl Budget {
     }
 }
 
+/// These limits, with tables of what was that no one can fill until nothing else finds room.
+pub(crate) fn fit(mut limits: RelayLimits, memory: usize) -> RelayLimits {
+    let memory = memory.max(BUDGET_MIN);
+    limits.pairs_max = limits.pairs_max.min(memory / PAIRS_SHARE / ENTRY);
+    limits.sources_max = limits.sources_max.min(memory / SOURCES_SHARE / ENTRY);
+    limits.retired_max = limits.retired_max.min(memory / RETIRED_SHARE / ENTRY);
+    limits
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tables_fit_the_budget_and_the_default_budget_cuts_none() {
+        let whole = RelayLimits::default();
+        let default = fit(whole.clone(), crate::ServerLimits::default().memory);
+        let sizes = |l: &RelayLimits| [l.pairs_max, l.sources_max, l.retired_max];
+        assert_eq!(sizes(&default), sizes(&whole));
+        assert_eq!(sizes(&fit(whole, 64 * MIB)), [32_768, 16_384, 8192]);
+    }
 
     const MIB: usize = 1024 * 1024;
 

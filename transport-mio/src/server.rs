@@ -11,6 +11,7 @@ use mio::{Events, Interest, Poll, Waker};
 use phantom_core::relay::{Relay, RelayConfig, RelaySecret};
 use phantom_core::time::Instant;
 
+use crate::budget;
 use crate::clock::{self, Clock};
 use crate::config::{ServerConfig, ServerLimits};
 use crate::entropy;
@@ -86,7 +87,7 @@ impl RelayServer {
             None => RelaySecret::new(0, entropy::draw().map_err(StartError::Entropy)?),
         };
         let mut machine = RelayConfig::new(secret, clock::unix_now());
-        machine.limits = config.relay;
+        machine.limits = budget::fit(config.relay, config.server.memory);
         machine.previous_secret = config.previous_secret;
         let relay = Relay::new(machine, entropy::draw().map_err(StartError::Entropy)?);
         let limits = config.server.sane();

@@ -169,7 +169,7 @@ impl Switchboard {
             first = first.saturating_sub(1);
             self.settle(now);
         }
-        self.budget.set_machine(self.relay.connections() * 512);
+        self.budget.set_machine(self.relay.memory());
         self.shed(now);
     }
 

@@ -352,7 +352,12 @@ fn fragmentation() {
     let pong = |text: &[u8]| Pong(text.to_vec());
     let rows = [
         row("5.4", "two fragments", &[frame(BINARY, b"a"), frame(FIN, b"b")], &[Binary(b"ab".to_vec())]),
-        row("5.4", "three fragments", &[start.clone(), middle.clone(), end.clone()], &[whole.clone()]),
+        row(
+            "5.4",
+            "three fragments",
+            &[start.clone(), middle.clone(), end.clone()],
+            std::slice::from_ref(&whole),
+        ),
         row("5.4", "an empty first", &[frame(BINARY, b""), frame(FIN, b"b")], &[Binary(b"b".to_vec())]),
         row("5.4", "an empty last", &[frame(BINARY, b"a"), frame(FIN, b"")], &[Binary(b"a".to_vec())]),
         row("5.4", "all empty", &[frame(TEXT, b""), frame(0, b""), frame(FIN, b"")], &[Text(vec![])]),
