@@ -163,7 +163,7 @@ settings! {
 
         /// Only web pages from here may; other programs are not concerned
         ///
-        /// For example "https://example.org" or "*.example.org".
+        /// For example `https://example.org` or `*.example.org`.
         allowed_origins: Vec<Origin> = Vec::new();
 
         /// Only these addresses and networks may
