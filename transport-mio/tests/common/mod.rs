@@ -4,8 +4,9 @@
 pub mod scrape;
 pub mod tls;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
 use phantom_core::id::PeerId;
@@ -109,7 +110,50 @@ pub fn upgrade_request(offer: &str) -> String {
 }
 
 pub struct Client<S = TcpStream> {
-    pub socket: WebSocket<S>,
+    pub socket: WebSocket<Patient<S>>,
+}
+
+/// Goes on where a system call was interrupted: one with a time limit is never begun again by the system.
+pub struct Patient<S>(pub S);
+
+impl<S: Read> Read for Patient<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buf) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+impl<S: Write> Write for Patient<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<S> Deref for Patient<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.0
+    }
+}
+
+impl<S> DerefMut for Patient<S> {
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.0
+    }
 }
 
 impl Client {
@@ -147,7 +191,7 @@ impl<S: Read + Write> Client<S> {
         for (name, value) in headers {
             request.headers_mut().append(*name, value.parse().unwrap());
         }
-        match tungstenite::client(request, carrier) {
+        match tungstenite::client(request, Patient(carrier)) {
             Ok((socket, response)) => {
                 assert_eq!(response.headers()["Sec-WebSocket-Protocol"], SUBPROTOCOL);
                 Ok(Self { socket })
