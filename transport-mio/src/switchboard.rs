@@ -50,6 +50,8 @@ pub(crate) struct Switchboard {
     client_addresses: ClientAddresses,
     addresses: Addresses,
     budget: Budget,
+    /// The budget is nearly used up.
+    short: bool,
     rules: Rules,
     bytes_rate: Rate,
     messages_rate: Rate,
@@ -77,6 +79,7 @@ impl Switchboard {
             client_addresses,
             input: vec![0; limits.read_bytes_per_turn].into_boxed_slice(),
             budget: Budget::new(limits.memory),
+            short: false,
             bytes_rate: Rate::per_second(limits.client_bytes_per_second),
             messages_rate: Rate::per_second(limits.client_messages_per_second),
             limits,
@@ -170,7 +173,21 @@ impl Switchboard {
             self.settle(now);
         }
         self.budget.set_machine(self.relay.memory());
+        self.watch_memory();
         self.shed(now);
+    }
+
+    /// Says once when room becomes scarce, and once when it no longer is.
+    fn watch_memory(&mut self) {
+        let short = self.budget.refuses();
+        if mem::replace(&mut self.short, short) != short {
+            let (used, limit) = (self.budget.used() >> 20, self.budget.limit() >> 20);
+            if short {
+                log::warn!("memory is nearly used up ({used} of {limit} MiB): new connections are refused");
+            } else {
+                log::warn!("there is memory again ({used} of {limit} MiB): new connections are taken");
+            }
+        }
     }
 
     /// Whether somebody still waits for a turn.

@@ -32,6 +32,8 @@ fn every_shell_line_is_one_that_is_run_here_or_in_ci() {
         "phantom-relay",
         "phantom send FILE",
         "phantom receive INVITATION",
+        // A test of phantom-mio starts this one.
+        "phantom-relay --listen-tls 0.0.0.0:443 --tls-certificate fullchain.pem --tls-key key.pem --secret-file relay.secret",
     ];
     assert_eq!(shell_lines(), known);
 }
