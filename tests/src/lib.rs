@@ -7,6 +7,7 @@ pub mod attackers;
 pub mod bare;
 pub mod honest;
 pub mod hostile;
+pub mod identity;
 pub mod link;
 pub mod node;
 pub mod program;

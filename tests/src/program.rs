@@ -1,7 +1,8 @@
 //! The project's programs, run as a user runs them: built beside the caller, watched from outside, ended with it.
 
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -42,15 +43,6 @@ impl Programs {
         Ok(Self { phantom: folder.join("phantom"), relay: folder.join("phantom-relay") })
     }
 
-    /// Whether the relay takes this argument.
-    ///
-    /// # Errors
-    /// It does not run.
-    pub fn relay_takes(&self, argument: &str) -> Result<bool> {
-        let help = Command::new(&self.relay).arg("--help").output()?;
-        Ok(String::from_utf8_lossy(&help.stdout).contains(argument))
-    }
-
     /// A relay that listens at this address, with these further arguments, on one processor if `taskset` is there and it is asked for.
     ///
     /// # Errors
@@ -82,6 +74,23 @@ impl Programs {
         }
         Ok(relay)
     }
+}
+
+/// What a relay counts, read from where it shows its metrics: each by its name and labels.
+///
+/// # Errors
+/// Nothing is shown there.
+pub fn metrics(at: SocketAddr) -> Result<BTreeMap<String, f64>> {
+    let mut socket = TcpStream::connect(at)?;
+    socket.set_read_timeout(Some(STEP_MAX))?;
+    socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n")?;
+    let mut text = String::new();
+    socket.read_to_string(&mut text)?;
+    let values = text.lines().filter_map(|line| {
+        let (name, value) = line.strip_prefix("phantom_relay_")?.rsplit_once(' ')?;
+        Some((name.to_owned(), value.parse().ok()?))
+    });
+    Ok(values.collect())
 }
 
 /// A loopback address with a free port.

@@ -184,7 +184,10 @@ impl Raw {
                         return Ok(frame);
                     }
                 }
-                Some((CLOSE, _)) => return Err(ErrorKind::ConnectionAborted.into()),
+                Some((CLOSE, payload)) => {
+                    let code = payload.first_chunk().map_or(0, |code| u16::from_be_bytes(*code));
+                    return Err(io::Error::other(format!("the relay closes with {code}")));
+                }
                 Some(_) => {}
                 None => {
                     if self.inbox.read(&mut self.socket)? == 0 {

@@ -15,6 +15,7 @@
 //! * the relay's memory stays within its budget and 1 % of it;
 //! * afterwards they have at least 80 % again, and the memory is within 10 % of what it was before.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -23,7 +24,8 @@ use std::{env, thread};
 use phantom_core::id::PeerId;
 use phantom_tests::attackers::{self, ATTACKS, Ground};
 use phantom_tests::honest::{Honest, Measured};
-use phantom_tests::program::{Programs, Result, Running, STEP_MAX, Usage, find, free_address};
+use phantom_tests::identity::{Files, Identity};
+use phantom_tests::program::{Programs, Result, Running, STEP_MAX, Usage, find, free_address, metrics};
 
 /// What the honest must keep.
 const KEPT_MIN: f64 = 0.8;
@@ -103,6 +105,8 @@ fn attack(words: &[String]) -> Result<()> {
 struct Scene {
     relay: Running,
     at: SocketAddr,
+    secure: SocketAddr,
+    view: SocketAddr,
     honest: Honest,
     alone: Measured,
     budget: u64,
@@ -114,11 +118,17 @@ fn run(plan: &Plan) -> Result<bool> {
     phantom_mio::raise_file_limit()?;
     let programs = Programs::build()?;
     let at = free_address()?;
-    let mut arguments = Vec::new();
-    if programs.relay_takes("--memory")? {
-        arguments.extend(["--memory".to_owned(), plan.memory.to_string()]);
-    } else {
-        println!("This relay takes no --memory. It is judged by the budget all the same.");
+    let [secure, view] = [free_address()?, free_address()?];
+    let folder = tempfile::tempdir()?;
+    let files = Files::of(folder.path());
+    files.install(&Identity::make()?)?;
+    let mut arguments = files.arguments().to_vec();
+    for (name, value) in [
+        ("--listen-tls", secure.to_string()),
+        ("--metrics-listen", view.to_string()),
+        ("--memory", plan.memory.to_string()),
+    ] {
+        arguments.extend([name.to_owned(), value]);
     }
     let relay = programs.relay(at, &arguments, true)?;
     let honest = Honest::start(at, plan.bulk)?;
@@ -126,7 +136,7 @@ fn run(plan: &Plan) -> Result<bool> {
     let _warm = honest.measure(SETTLE);
     let alone = honest.measure(time);
     let before = relay.usage()?;
-    let mut scene = Scene { relay, at, honest, alone, budget: plan.memory, failed: Vec::new() };
+    let mut scene = Scene { relay, at, secure, view, honest, alone, budget: plan.memory, failed: Vec::new() };
     println!(
         "Two honest pairs, {:.0} MiB of bulk a second in 16 KiB messages and 64 bytes every 4 ms; budget {:.0} MiB; {} s each.\n",
         plan.bulk as f64 / MIB,
@@ -163,6 +173,7 @@ fn run(plan: &Plan) -> Result<bool> {
 impl Scene {
     /// Measures under these attacks.
     fn stand(&mut self, what: &str, names: &[&str], time: Duration) -> Result<()> {
+        let before = metrics(self.view)?;
         self.relay.forget_peak()?;
         let busy = self.relay.usage()?.busy;
         let begun = Instant::now();
@@ -184,6 +195,7 @@ impl Scene {
             self.relay.usage().map_err(|error| format!("the relay did not live through {what}: {error}"))?;
         let share = (usage.busy.saturating_sub(busy)).as_secs_f64() / begun.elapsed().as_secs_f64();
         self.row(what, &had, &usage, share, Some(opened));
+        println!("{:16} {}", "", ended(&before, &metrics(self.view)?));
         self.judge(what, &had);
         self.check(usage.peak as f64 <= self.budget as f64 * OVER_BUDGET, || {
             format!("{what}: the memory reached {:.1} MiB", usage.peak as f64 / MIB)
@@ -201,7 +213,8 @@ impl Scene {
             }
             None => Command::new(program),
         };
-        command.args(["--as", name, &self.at.to_string(), &time.as_secs_f64().to_string()]);
+        let to = if name == "tls-garbage" { self.secure } else { self.at };
+        command.args(["--as", name, &to.to_string(), &time.as_secs_f64().to_string()]);
         command.args(self.honest.ids.iter().map(PeerId::to_string));
         Ok(Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?))
     }
@@ -263,6 +276,27 @@ impl Scene {
             self.failed.push(failure());
         }
     }
+}
+
+/// Why the relay ended connections meanwhile, and how many each time.
+fn ended(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> String {
+    const WHY: [(&str, &str); 5] = [
+        ("connections_refused_total{", "refused"),
+        ("connections_shed_total", "shed"),
+        ("handshake_failures_total{", "handshake"),
+        ("clients_closed_total{", "closed"),
+        ("clients_left_total{", "left"),
+    ];
+    let mut all = Vec::new();
+    for (name, value) in after {
+        let grown = value - before.get(name).unwrap_or(&0.0);
+        let why = WHY.iter().find_map(|(start, why)| Some((why, name.strip_prefix(start)?)));
+        if let Some((why, label)) = why.filter(|_| grown > 0.0) {
+            let label = label.split('"').nth(1).unwrap_or_default();
+            all.push(format!("{why} {label}: {grown}"));
+        }
+    }
+    all.join(", ")
 }
 
 fn millis(time: Duration) -> f64 {

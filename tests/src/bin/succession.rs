@@ -5,20 +5,20 @@
 //! cargo run --release -p phantom-tests --bin succession -- --pairs 100
 //! ```
 //!
-//! Pairs of real clients send packets both ways without a pause. SIGHUP, where the relay has TLS: clients that come then see the new
-//! certificate, and nobody who was there is cut. Then SIGTERM, and a successor at the same port at once: every client is told within
+//! Pairs of real clients send packets both ways without a pause. SIGHUP: clients that come then see the new certificate, and
+//! nobody who was there is cut. Then SIGTERM, and a successor at the same port at once: every client is told within
 //! 100 ms, every channel goes on, and every packet arrives once and in order.
 
+use std::env;
 use std::error::Error;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
+use phantom_tests::identity::{Files, Identity};
 use phantom_tests::program::{Programs, Result, Running, free_address};
 use phantom_tokio::{Channel, ChannelState, Client, ClientBuilder, EncryptionKey, Event};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -68,7 +68,7 @@ async fn run() -> Result<()> {
     let pairs = pairs()?;
     let programs = Programs::build()?;
     let folder = tempfile::tempdir()?;
-    let site = Site::new(&programs, folder.path())?;
+    let site = Site::new(folder.path())?;
     let relay = site.start(&programs)?;
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -90,19 +90,15 @@ async fn run() -> Result<()> {
     }
     println!("{pairs} pairs talk both ways.");
     sleep(LOAD).await;
-    if let Some(tls) = &site.tls {
-        let taken = tls.renew(&site, &relay).await?;
-        sleep(LOAD).await;
-        if !news.is_empty() {
-            return Err("SIGHUP: somebody was disconnected or told something".into());
-        }
-        println!(
-            "SIGHUP: the new certificate is served after {:.0} ms, and nobody noticed.",
-            taken.as_secs_f64() * 1000.0
-        );
-    } else {
-        println!("SIGHUP: left out, this relay has no TLS.");
+    let taken = site.renew(&relay).await?;
+    sleep(LOAD).await;
+    if !news.is_empty() {
+        return Err("SIGHUP: somebody was disconnected or told something".into());
     }
+    println!(
+        "SIGHUP: the new certificate is served after {:.0} ms, and nobody noticed.",
+        taken.as_secs_f64() * 1000.0
+    );
     let _successor = succeed(&site, &programs, relay, pairs * 2, &mut news).await?;
     sleep(LOAD).await;
     stop.store(true, Ordering::Relaxed);
@@ -178,55 +174,41 @@ struct Site {
     at: SocketAddr,
     url: String,
     arguments: Vec<String>,
-    tls: Option<Tls>,
-}
-
-/// The files of a relay's certificate, and two certificates for them.
-#[derive(Clone)]
-struct Tls {
-    certificate: PathBuf,
-    key: PathBuf,
-    /// Certificate and key, before and after.
-    identities: [[String; 2]; 2],
+    files: Files,
+    /// Before and after.
+    identities: [Identity; 2],
 }
 
 impl Site {
-    fn new(programs: &Programs, folder: &Path) -> Result<Self> {
+    fn new(folder: &Path) -> Result<Self> {
+        let (at, secure) = (free_address()?, free_address()?);
+        let files = Files::of(folder);
+        let identities = [Identity::make()?, Identity::make()?];
+        files.install(&identities[0])?;
         let secret = folder.join("relay.secret").display().to_string();
-        let mut arguments = vec!["--secret-file".to_owned(), secret];
-        let at = free_address()?;
-        if !programs.relay_takes("--listen-tls")? {
-            return Ok(Self { at, url: format!("ws://{at}"), arguments, tls: None });
-        }
-        let tls = Tls::new(folder)?;
-        let secure = free_address()?;
-        for (name, value) in [
-            ("--listen-tls", secure.to_string()),
-            ("--tls-certificate", tls.certificate.display().to_string()),
-            ("--tls-key", tls.key.display().to_string()),
-        ] {
-            arguments.extend([name.to_owned(), value]);
-        }
-        Ok(Self { at, url: format!("wss://localhost:{}", secure.port()), arguments, tls: Some(tls) })
+        let mut arguments =
+            ["--secret-file".to_owned(), secret, "--listen-tls".to_owned(), secure.to_string()].to_vec();
+        arguments.extend(files.arguments());
+        Ok(Self { at, url: format!("wss://localhost:{}", secure.port()), arguments, files, identities })
     }
 
     fn start(&self, programs: &Programs) -> Result<Running> {
         programs.relay(self.at, &self.arguments, false)
     }
 
-    /// A client that believes these certificates.
-    async fn client(&self, certificates: &[&str]) -> std::result::Result<Client, phantom_tokio::Error> {
+    /// A client that believes these.
+    async fn client(&self, known: &[Identity]) -> std::result::Result<Client, phantom_tokio::Error> {
         let key = EncryptionKey::parse("a key of two").expect("a key");
         let builder = Client::builder().relay(&self.url).key(key);
-        let trusting = |builder: ClientBuilder, pem: &&str| builder.root_certificate_pem(pem.as_bytes());
-        certificates.iter().fold(builder, trusting).connect().await
+        let trusting = |builder: ClientBuilder, known: &Identity| {
+            builder.root_certificate_pem(known.certificate.as_bytes())
+        };
+        known.iter().fold(builder, trusting).connect().await
     }
 
     /// Two clients with a channel between them.
     async fn meet(&self) -> Result<([Client; 2], [Arc<Channel>; 2])> {
-        let known: Vec<&str> =
-            self.tls.iter().flat_map(|tls| &tls.identities).map(|[pem, _]| pem.as_str()).collect();
-        let (a, b) = tokio::try_join!(self.client(&known), self.client(&known))?;
+        let (a, b) = tokio::try_join!(self.client(&self.identities), self.client(&self.identities))?;
         let accepting = async {
             Ok::<_, Box<dyn Error>>(b.next_request().await.ok_or("no request comes")?.accept().await?)
         };
@@ -235,49 +217,24 @@ impl Site {
         tokio::try_join!(at_a.secured(), at_b.secured())?;
         Ok(([a, b], [Arc::new(at_a), Arc::new(at_b)]))
     }
-}
-
-impl Tls {
-    fn new(folder: &Path) -> Result<Self> {
-        let make = || -> Result<[String; 2]> {
-            let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
-            Ok([made.cert.pem(), made.signing_key.serialize_pem()])
-        };
-        let tls = Self {
-            certificate: folder.join("certificate.pem"),
-            key: folder.join("key.pem"),
-            identities: [make()?, make()?],
-        };
-        tls.install(0)?;
-        Ok(tls)
-    }
-
-    fn install(&self, which: usize) -> Result<()> {
-        let [certificate, key] = &self.identities[which];
-        fs::write(&self.certificate, certificate)?;
-        fs::write(&self.key, key)?;
-        // A relay may refuse a key that others may read.
-        fs::set_permissions(&self.key, fs::Permissions::from_mode(0o600))?;
-        Ok(())
-    }
 
     /// Puts the second certificate in place, and waits until whoever comes sees it and no longer the first.
-    async fn renew(&self, site: &Site, relay: &Running) -> Result<Duration> {
-        let [[before, _], [after, _]] = &self.identities;
-        if site.client(&[after]).await.is_ok() {
+    async fn renew(&self, relay: &Running) -> Result<Duration> {
+        let [before, after] = self.identities.each_ref().map(std::slice::from_ref);
+        if self.client(after).await.is_ok() {
             return Err("the new certificate is served before it is there".into());
         }
-        self.install(1)?;
+        self.files.install(&self.identities[1])?;
         let begun = Instant::now();
         relay.signal("HUP")?;
-        while site.client(&[after]).await.is_err() {
+        while self.client(after).await.is_err() {
             if begun.elapsed() > PATIENCE {
                 return Err("the new certificate is not served".into());
             }
             sleep(PAUSE).await;
         }
         let taken = begun.elapsed();
-        match site.client(&[before]).await {
+        match self.client(before).await {
             Ok(_) => Err("the old certificate is still served".into()),
             Err(_) => Ok(taken),
         }
