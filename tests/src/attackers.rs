@@ -1,6 +1,6 @@
 //! What attackers do, each from sixteen loopback addresses, as fast as they are let, until their time is over.
 //!
-//! Each attack is a number of [units](Unit): sockets that write without end, and perhaps read. A unit that the relay ends is replaced
+//! Each attack is a number of units: sockets that write without end, and perhaps read. A unit that the relay ends is replaced
 //! at once. Nothing here waits for the relay: what it does not take is tried again.
 
 use std::io::{self, ErrorKind, Read, Write};
