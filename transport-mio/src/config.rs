@@ -58,7 +58,7 @@ pub struct ServerLimits {
     pub memory: usize,
     /// Bytes that one client may send per second; it is read no faster. 0: no limit.
     pub client_bytes_per_second: u64,
-    /// WebSocket frames that one client may send per second; it is read no faster. 0: no limit.
+    /// WebSocket frames that one client may send per second; it is read no faster. A frame for the relay itself counts as 50. 0: no limit.
     pub client_messages_per_second: u64,
     /// How long no connection is accepted after the system had no room for one.
     pub accept_pause: Duration,

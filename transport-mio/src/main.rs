@@ -1,5 +1,5 @@
 //! The program `phantom-relay`: see [`program`].
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod program;
 

@@ -8,6 +8,7 @@ mod file;
 mod files;
 mod limits;
 mod logs;
+mod memory;
 mod pace;
 mod places;
 mod print;

@@ -38,6 +38,10 @@ const ROUND_WORK: usize = 512 * 1024;
 const TURN_WORK: usize = 4 * 1024;
 /// And a frame as much as so many bytes more.
 const FRAME_WORK: usize = 64;
+/// Control frames that one turn handles: each may cost as much as hundreds of bytes that are only passed on.
+const CONTROL_PER_TURN: usize = 64;
+/// As far as its pace goes, a control frame counts for so many that are only passed on. No client has much to say to its relay.
+const CONTROL_WEIGHT: usize = 50;
 
 pub(crate) struct Switchboard {
     relay: Relay,
@@ -416,7 +420,7 @@ impl Switchboard {
             // The frame before this has held it up.
             return inbound.keep(input);
         }
-        let (from, mut inbound, mut at) = (*from, mem::take(inbound), 0);
+        let (from, mut inbound, mut at, mut control) = (*from, mem::take(inbound), 0, 0);
         loop {
             let incoming = inbound.next(&self.rules, input, &mut at, &mut self.replies);
             if !self.replies.is_empty() {
@@ -434,7 +438,10 @@ impl Switchboard {
                             }
                             true
                         }
-                        Handled::Done => false,
+                        Handled::Done => {
+                            control += 1;
+                            false
+                        }
                     }
                 }
                 Incoming::Gathered { mut payload, .. } => {
@@ -465,11 +472,12 @@ impl Switchboard {
             if self.links.key(from).is_none() {
                 return;
             }
-            if held {
+            if held || control == CONTROL_PER_TURN {
                 inbound.keep(&input[at..]);
                 break;
             }
         }
+        inbound.frames += control * (CONTROL_WEIGHT - 1);
         self.finish_run(now, input);
         if at < input.len() && !inbound.has_undecoded() {
             inbound.carry(&input[at..]);

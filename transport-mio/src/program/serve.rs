@@ -9,7 +9,7 @@ use super::logs::LogGuard;
 use super::room::Room;
 use super::settings::Effective;
 use super::signals::Signals;
-use super::{files, limits, places, say, systemd};
+use super::{files, limits, memory, places, say, systemd};
 
 /// Runs until it is told to stop.
 pub(crate) fn serve(effective: Effective) -> Result<(), Fault> {
@@ -40,6 +40,7 @@ pub(crate) fn serve(effective: Effective) -> Result<(), Fault> {
         .map(|listener| View::serve(listener, handle.clone()))
         .transpose()
         .map_err(|error| refused("what a view of the relay needs", &error))?;
+    memory::give_back(handle.clone()).map_err(|error| refused("a thread that looks after memory", &error))?;
     systemd::watch(handle.clone()).map_err(|error| refused("a thread for systemd", &error))?;
     signals
         .obey(handle.clone(), move || reload(&effective, &handle, &log))

@@ -243,7 +243,7 @@ settings! {
 
         /// Messages that one client may send per second; 0: no limit
         ///
-        /// It is read no faster.
+        /// It is read no faster. One for the relay itself counts as 50.
         client_messages_per_second: u64 = server().client_messages_per_second;
 
         /// Requests of one client
