@@ -36,13 +36,13 @@ impl Room {
         room
     }
 
-    /// Where hardly any file is allowed, half of them are for this. Handshakes take a sixteenth at most.
+    /// Where hardly any file is allowed, half of them are for this. Handshakes take a quarter at most.
     fn within(self, limit: usize) -> Self {
         let room = limit.saturating_sub(OTHERS).max(limit / 2);
         if self.connections.saturating_add(self.handshakes) <= room {
             return self;
         }
-        let handshakes = self.handshakes.min(room / 16).max(1);
+        let handshakes = self.handshakes.min(room / 4).max(1);
         Self { connections: self.connections.min(room.saturating_sub(handshakes)).max(1), handshakes }
     }
 }
@@ -58,8 +58,8 @@ mod tests {
             let room = wanted.within(limit);
             (room.connections, room.handshakes)
         };
-        assert_eq!([0, 40, 1024].map(room), [(1, 1), (19, 1), (840, 56)]);
-        assert_eq!(room(65_536), (61_320, 4088));
+        assert_eq!([0, 40, 1024].map(room), [(1, 1), (15, 5), (672, 224)]);
+        assert_eq!(room(65_536), (61_312, 4096));
         assert_eq!(room(65_536 + 4096 + 127), (65_535, 4096));
         assert_eq!(wanted.within(65_536 + 4096 + 128), wanted);
         assert_eq!(wanted.within(usize::MAX), wanted);
