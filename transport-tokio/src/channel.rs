@@ -95,8 +95,11 @@ impl Channel {
     /// Waits until the channel is secured: until the other side holds the same key.
     ///
     /// # Errors
-    /// What keeps it from being secured, each once and at once. After all but [`ChannelError::Ended`] this can be awaited again,
-    /// best after the right key has been set.
+    /// What keeps it from being secured, each once and at once, and even if the channel has ended meanwhile: that the keys differ
+    /// is told before the end that came of it. After all but [`ChannelError::Ended`] this can be awaited again, best after the
+    /// right key has been set.
+    ///
+    /// Nothing is lost if the future is dropped.
     pub async fn secured(&self) -> Result<(), ChannelError> {
         self.pipe().secured().await
     }

@@ -241,10 +241,13 @@ impl Pipe {
     }
 
     pub(crate) async fn secured(&self) -> Result<(), ChannelError> {
-        self.wait(|status| match status.end {
-            _ if status.secured => Some(Ok(())),
-            Some((end, fate)) => Some(Err(ChannelError::Ended { end, fate })),
-            None => status.trouble.take().map(Err),
+        self.wait(|status| {
+            if status.secured {
+                return Some(Ok(()));
+            }
+            // The trouble comes first, for it is why: the other side may end the channel as soon as it knows of it.
+            let ended = || status.end.map(|(end, fate)| ChannelError::Ended { end, fate });
+            status.trouble.take().or_else(ended).map(Err)
         })
         .await
     }
