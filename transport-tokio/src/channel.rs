@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use phantom_core::client::{End, Fate, SetKeyError};
@@ -13,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::driver::Command;
 use crate::error::NO_CHANNEL;
 use crate::pipe::Pipe;
-use crate::{ChannelError, ChannelState, HandleError, ReceiveError, SendError};
+use crate::{ByteStream, ChannelError, ChannelState, HandleError, ReceiveError, SendError};
 
 /// A channel to one other client.
 ///
@@ -41,18 +42,20 @@ pub struct Sender {
 /// The receiving half of a [`Channel`]. When it is dropped, what comes is thrown away.
 #[derive(Debug)]
 pub struct Receiver {
-    handle: Arc<Handle>,
+    pub(crate) handle: Arc<Handle>,
 }
 
 /// What both halves hold; the last one to be dropped ends the channel.
-struct Handle {
-    pipe: Arc<Pipe>,
+pub(crate) struct Handle {
+    pub(crate) pipe: Arc<Pipe>,
     commands: mpsc::UnboundedSender<Command>,
+    /// The last half does not end the channel at once, but closes it.
+    closes: AtomicBool,
 }
 
 impl Channel {
     pub(crate) fn new(pipe: Arc<Pipe>, commands: mpsc::UnboundedSender<Command>) -> Self {
-        let handle = Arc::new(Handle { pipe, commands });
+        let handle = Arc::new(Handle { pipe, commands, closes: AtomicBool::new(false) });
         Self { sender: Sender { handle: Arc::clone(&handle) }, receiver: Receiver { handle } }
     }
 
@@ -208,6 +211,12 @@ impl Channel {
         (self.sender, self.receiver)
     }
 
+    /// The channel as a stream of bytes. Both sides must do this, and before they have sent packets; what has been sent before is
+    /// taken for bytes of the stream.
+    pub fn into_stream(self) -> ByteStream {
+        ByteStream::new(self.sender.handle, self.receiver)
+    }
+
     fn pipe(&self) -> &Pipe {
         &self.sender.handle.pipe
     }
@@ -305,12 +314,24 @@ impl Handle {
         // If the driver is gone, so is the reply that the command carries; whoever waits for it sees that.
         let _ = self.commands.send(command);
     }
+
+    /// Ends the channel at once.
+    pub(crate) fn abort(&self) {
+        self.command(Command::Abort { channel: self.pipe.id });
+    }
+
+    /// From now on, dropping the last half closes the channel in good order.
+    pub(crate) fn close_with_last_half(&self) {
+        self.closes.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if !self.pipe.is_finishing() {
-            self.command(Command::Abort { channel: self.pipe.id });
+        if *self.closes.get_mut() {
+            self.pipe.finish();
+        } else if !self.pipe.is_finishing() {
+            self.abort();
         }
     }
 }

@@ -48,8 +48,10 @@ mod news;
 mod pipe;
 mod request;
 mod socket;
+mod stream;
 mod tls;
 mod url;
+mod wait;
 mod waker;
 
 pub use channel::{Channel, Receiver, Sender};
@@ -57,6 +59,7 @@ pub use client::{Client, ClientBuilder};
 pub use error::{AskError, ChannelError, Error, HandleError, ReceiveError, SendError, Step};
 pub use event::{ChannelState, Event};
 pub use request::Request;
+pub use stream::{ByteReader, ByteStream, ByteWriter};
 
 pub use phantom_core::client::{ClientLimits, ConnectError, End, Fate, SetKeyError};
 pub use phantom_core::crypto::{EncryptionKey, Role};

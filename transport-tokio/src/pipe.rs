@@ -34,11 +34,13 @@ pub(crate) struct Pipe {
     inbox: Mutex<Inbox>,
     status: Mutex<Status>,
     /// The outbox has room again, or the channel will take no more.
-    room: Notify,
+    pub(crate) room: Arc<Notify>,
     /// The inbox has packets, or the channel is over.
-    readable: Notify,
+    pub(crate) readable: Arc<Notify>,
     /// The status has changed.
-    changed: Notify,
+    pub(crate) changed: Arc<Notify>,
+    /// The other side has ended its byte stream.
+    stream_ended: AtomicBool,
     /// The driver has something to do here.
     dirty: AtomicBool,
     driver: Arc<DriverWaker>,
@@ -103,9 +105,10 @@ impl Pipe {
             }),
             inbox: Mutex::default(),
             status: Mutex::default(),
-            room: Notify::new(),
-            readable: Notify::new(),
-            changed: Notify::new(),
+            room: Arc::default(),
+            readable: Arc::default(),
+            changed: Arc::default(),
+            stream_ended: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             driver,
         }
@@ -129,29 +132,31 @@ impl Pipe {
         }
     }
 
+    /// Nothing if the outbox is full; otherwise whether a packet of this length would be taken.
+    pub(crate) fn admits(&self, len: usize) -> Option<Result<(), SendError>> {
+        let outbox = lock(&self.outbox);
+        let admitted = outbox.admits(len);
+        drop(outbox);
+        admitted.map(|admitted| admitted.map_err(|refused| self.refusal(refused)))
+    }
+
+    /// The same error, with the end if there is one.
+    fn refusal(&self, refused: SendError) -> SendError {
+        match (refused, self.end()) {
+            (SendError::Closing, Some((end, fate))) => SendError::Ended { end, fate },
+            (refused, _) => refused,
+        }
+    }
+
     /// Nothing if the outbox is full; otherwise the packet has been taken out of its place, or refused.
-    fn try_send(&self, packet: &mut Bytes) -> Option<Result<u64, SendError>> {
+    pub(crate) fn try_send(&self, packet: &mut Bytes) -> Option<Result<u64, SendError>> {
         let mut outbox = lock(&self.outbox);
-        match outbox.gate {
-            Gate::Open => {}
-            Gate::Finishing | Gate::Shut => {
-                drop(outbox);
-                return Some(Err(match self.end() {
-                    Some((end, fate)) => SendError::Ended { end, fate },
-                    None => SendError::Closing,
-                }));
-            }
-        }
-        let (len, max) = (packet.len(), outbox.packet_max);
-        if len > max {
-            return Some(Err(SendError::TooLarge { len, max }));
-        }
-        let cost = len + PACKET_OVERHEAD;
-        if !outbox.packets.is_empty() && outbox.bytes + cost > OUTBOX_MAX_BYTES {
-            return None;
+        if let Err(refused) = outbox.admits(packet.len())? {
+            drop(outbox);
+            return Some(Err(self.refusal(refused)));
         }
         let was_empty = outbox.packets.is_empty();
-        outbox.bytes += cost;
+        outbox.bytes += packet.len() + PACKET_OVERHEAD;
         outbox.packets.push_back(std::mem::take(packet));
         outbox.accepted += 1;
         let number = outbox.accepted;
@@ -177,7 +182,7 @@ impl Pipe {
         }
     }
 
-    fn try_receive(&self) -> Option<Result<Option<Bytes>, ChannelError>> {
+    pub(crate) fn try_receive(&self) -> Option<Result<Option<Bytes>, ChannelError>> {
         let mut inbox = lock(&self.inbox);
         if let Some(packet) = inbox.packets.pop_front() {
             inbox.bytes -= packet.len() + PACKET_OVERHEAD;
@@ -253,12 +258,20 @@ impl Pipe {
     }
 
     pub(crate) async fn delivered(&self, number: u64) -> Result<(), ChannelError> {
-        self.wait(|status| match status.end {
-            _ if status.delivered >= number => Some(Ok(())),
-            Some((end, fate)) => Some(Err(ChannelError::Ended { end, fate })),
-            None => None,
-        })
-        .await
+        self.wait(|status| status.delivered(number)).await
+    }
+
+    /// Nothing if it is not known yet whether packet `number` arrives.
+    pub(crate) fn try_delivered(&self, number: u64) -> Option<Result<(), ChannelError>> {
+        lock(&self.status).delivered(number)
+    }
+
+    pub(crate) fn on_stream_end(&self) {
+        self.stream_ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stream_ended(&self) -> bool {
+        self.stream_ended.load(Ordering::Relaxed)
     }
 
     pub(crate) async fn ended(&self) -> (End, Fate) {
@@ -421,6 +434,7 @@ impl Pipe {
         fate.unsent = outbox.accepted - fate.delivered - fate.uncertain;
         drop(outbox);
         self.change(|status| {
+            status.delivered = status.delivered.max(fate.delivered);
             status.end.get_or_insert((end, fate));
         });
         lock(&self.inbox).over = true;
@@ -434,7 +448,31 @@ impl Pipe {
     }
 }
 
+impl Outbox {
+    /// Nothing if it is full; otherwise whether a packet of this length may come in.
+    fn admits(&self, len: usize) -> Option<Result<(), SendError>> {
+        if !matches!(self.gate, Gate::Open) {
+            return Some(Err(SendError::Closing));
+        }
+        let max = self.packet_max;
+        if len > max {
+            return Some(Err(SendError::TooLarge { len, max }));
+        }
+        let full = !self.packets.is_empty() && self.bytes + len + PACKET_OVERHEAD > OUTBOX_MAX_BYTES;
+        (!full).then_some(Ok(()))
+    }
+}
+
 impl Status {
+    /// Whether the other side has packet `number`; nothing if it may yet get it.
+    fn delivered(&self, number: u64) -> Option<Result<(), ChannelError>> {
+        match self.end {
+            _ if self.delivered >= number => Some(Ok(())),
+            Some((end, fate)) => Some(Err(ChannelError::Ended { end, fate })),
+            None => None,
+        }
+    }
+
     fn push(&mut self, state: ChannelState) {
         if self.states.len() == STATES_MAX {
             self.states.pop_front();

@@ -20,7 +20,9 @@ pub fn relay() -> RunningRelay {
     relay_with(ServerConfig::default())
 }
 
-pub fn relay_with(config: ServerConfig) -> RunningRelay {
+pub fn relay_with(mut config: ServerConfig) -> RunningRelay {
+    // At the end of a test nobody answers its goodbye.
+    config.server.drain_timeout = Duration::ZERO;
     RelayServer::bind_with("127.0.0.1:0", config).unwrap().spawn().unwrap()
 }
 
