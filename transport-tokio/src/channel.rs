@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use futures_util::Stream;
 use phantom_core::client::{End, Fate, SetKeyError};
 use phantom_core::crypto::{EncryptionKey, Role};
 use phantom_core::id::{ChannelId, PeerId};
@@ -14,7 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::driver::Command;
 use crate::error::NO_CHANNEL;
 use crate::pipe::Pipe;
-use crate::{ByteStream, ChannelError, ChannelState, HandleError, ReceiveError, SendError};
+use crate::{
+    ByteStream, ChannelError, ChannelState, ChannelStats, HandleError, Handlers, ReceiveError, SendError,
+};
 
 /// A channel to one other client.
 ///
@@ -170,6 +173,36 @@ impl Channel {
         self.receiver.receive_with(registry, context).await
     }
 
+    /// Receives packets and gives each to its handler, until the channel has been closed in good order and all has been received.
+    ///
+    /// After an error because of a packet it may be called again and goes on with the next one. If the future is dropped, no
+    /// packet is lost: each has been handled, or is still to be received.
+    ///
+    /// # Errors
+    /// A packet is unknown or malformed, or its handler failed; or the channel is over and not in good order.
+    pub async fn serve<E>(&self, handlers: &mut Handlers<E>) -> Result<(), HandleError<E>> {
+        self.receiver.serve(handlers).await
+    }
+
+    /// The packets as a stream, which ends after the channel has been closed in good order, or with the first error. Dropping the stream
+    /// loses nothing.
+    pub fn packets(&self) -> impl Stream<Item = Result<Bytes, ChannelError>> + Send + '_ {
+        self.receiver.packets()
+    }
+
+    /// What the channel comes to as a stream, like [`next_state`](Self::next_state).
+    pub fn states(&self) -> impl Stream<Item = ChannelState> + Send + '_ {
+        futures_util::stream::unfold(
+            self,
+            |channel| async move { Some((channel.next_state().await?, channel)) },
+        )
+    }
+
+    /// What the channel has done so far. Nothing is lost if the future is dropped.
+    pub async fn stats(&self) -> ChannelStats {
+        self.sender.stats().await
+    }
+
     /// Waits until the other side has all packets up to number `number`: authenticated, in order, once.
     ///
     /// # Errors
@@ -248,6 +281,15 @@ impl Sender {
         self.handle.pipe.delivered(number).await
     }
 
+    /// See [`Channel::stats`].
+    pub async fn stats(&self) -> ChannelStats {
+        let (reply, answer) = oneshot::channel();
+        self.handle.command(Command::ChannelStats { channel: self.handle.pipe.id, reply });
+        // If the driver is gone, so is the channel.
+        let (traffic, held, fate) = answer.await.unwrap_or_default();
+        ChannelStats { traffic, held, ..self.handle.pipe.stats(fate) }
+    }
+
     /// See [`Channel::close`]; the receiver, if it is still there, goes on. It must go on receiving, for the channel is
     /// closed when it has taken everything.
     ///
@@ -295,6 +337,28 @@ impl Receiver {
             Some(bytes) => registry.dispatch(context, &bytes).map(|()| true).map_err(HandleError::Packet),
             None => Ok(false),
         }
+    }
+
+    /// See [`Channel::serve`].
+    ///
+    /// # Errors
+    /// A packet is unknown or malformed, or its handler failed; or the channel is over and not in good order.
+    pub async fn serve<E>(&self, handlers: &mut Handlers<E>) -> Result<(), HandleError<E>> {
+        while let Some(packet) = self.receive_bytes().await? {
+            handlers.dispatch(&packet).map_err(HandleError::Packet)?;
+        }
+        Ok(())
+    }
+
+    /// See [`Channel::packets`].
+    pub fn packets(&self) -> impl Stream<Item = Result<Bytes, ChannelError>> + Send + '_ {
+        futures_util::stream::unfold(Some(self), |receiver| async move {
+            let receiver = receiver?;
+            match receiver.receive_bytes().await.transpose()? {
+                Ok(packet) => Some((Ok(packet), Some(receiver))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })
     }
 
     /// See [`Channel::next_state`].

@@ -15,7 +15,7 @@ use crate::link::Link;
 use crate::news::News;
 use crate::tls::Roots;
 use crate::url::RelayUrl;
-use crate::{AskError, Channel, Error, Event, Request};
+use crate::{AskError, Channel, ClientStats, Error, Event, Request};
 
 /// A client: one link to a relay, and an ID there by which others ask for it.
 ///
@@ -61,7 +61,7 @@ impl Client {
     }
 
     /// The key of this client, random unless it was set: to be told to the other side, by another way than the relay. From now on
-    /// it counts as set.
+    /// it counts as set, even if the future is dropped.
     ///
     /// # Errors
     /// [`Error::Left`] if the client's task is gone with its runtime.
@@ -101,9 +101,27 @@ impl Client {
         self.news.next_event().await
     }
 
-    /// The same as a stream.
+    /// The same as a stream. Dropping the stream loses nothing; several of them share the events.
     pub fn events(&self) -> impl Stream<Item = Event> + Send + '_ {
         futures_util::stream::unfold(self, |client| async move { Some((client.next_event().await?, client)) })
+    }
+
+    /// The requests of others as a stream, like [`next_request`](Self::next_request).
+    pub fn requests(&self) -> impl Stream<Item = Request> + Send + '_ {
+        futures_util::stream::unfold(
+            self,
+            |client| async move { Some((client.next_request().await?, client)) },
+        )
+    }
+
+    /// What this client has done so far. Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Left`] if the client's task is gone with its runtime.
+    pub async fn stats(&self) -> Result<ClientStats, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Stats { reply });
+        answer.await.map_err(|_| Error::Left)
     }
 
     /// Dials at once instead of waiting: the network has changed, say. Does nothing while the relay is reached.

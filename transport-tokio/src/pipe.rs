@@ -12,10 +12,12 @@ use bytes::Bytes;
 use phantom_core::client::{End, Fate, PACKET_MAX_UNSECURED};
 use phantom_core::crypto::Role;
 use phantom_core::id::{ChannelId, PeerId};
+use phantom_core::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::waker::DriverWaker;
-use crate::{ChannelError, ChannelState, SendError};
+use crate::{ChannelError, ChannelState, ChannelStats, SendError};
 
 /// Bytes of packets in an outbox; each packet counts [`PACKET_OVERHEAD`] more than it has. One packet always fits.
 const OUTBOX_MAX_BYTES: usize = 256 << 10;
@@ -30,6 +32,7 @@ pub(crate) struct Pipe {
     pub(crate) id: ChannelId,
     pub(crate) peer: PeerId,
     pub(crate) role: Role,
+    opened_at: Instant,
     outbox: Mutex<Outbox>,
     inbox: Mutex<Inbox>,
     status: Mutex<Status>,
@@ -53,6 +56,8 @@ struct Outbox {
     packet_max: usize,
     /// Packets ever taken; also the number of the latest.
     accepted: u64,
+    /// Bytes of those.
+    accepted_bytes: u64,
     gate: Gate,
 }
 
@@ -71,9 +76,19 @@ struct Inbox {
     bytes: usize,
     /// The machine has, or may have, more.
     more: bool,
+    /// Packets and bytes that were taken.
+    taken: (u64, u64),
     /// Nobody will take anything any more.
     discard: bool,
     over: bool,
+}
+
+/// How long packets take. One is measured at a time: the first that is taken after the last was measured.
+#[derive(Debug, Default)]
+struct Delivery {
+    /// The packet that is measured, and when it was taken.
+    measured: Option<(u64, Instant)>,
+    latest: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +100,9 @@ struct Status {
     /// The other side has all packets up to this number.
     delivered: u64,
     end: Option<(End, Fate)>,
+    interruptions: u64,
+    delivery: Delivery,
+    over_at: Option<Instant>,
     states: VecDeque<ChannelState>,
     /// The end has been told by `next_state`.
     told_end: bool,
@@ -96,11 +114,13 @@ impl Pipe {
             id,
             peer,
             role,
+            opened_at: Instant::now(),
             outbox: Mutex::new(Outbox {
                 packets: VecDeque::new(),
                 bytes: 0,
                 packet_max: PACKET_MAX_UNSECURED,
                 accepted: 0,
+                accepted_bytes: 0,
                 gate: Gate::Open,
             }),
             inbox: Mutex::default(),
@@ -157,11 +177,13 @@ impl Pipe {
         }
         let was_empty = outbox.packets.is_empty();
         outbox.bytes += packet.len() + PACKET_OVERHEAD;
+        outbox.accepted_bytes += packet.len() as u64;
         outbox.packets.push_back(std::mem::take(packet));
         outbox.accepted += 1;
         let number = outbox.accepted;
         drop(outbox);
         if was_empty {
+            lock(&self.status).delivery.measured.get_or_insert_with(|| (number, Instant::now()));
             self.wake_driver();
         }
         Some(Ok(number))
@@ -186,6 +208,8 @@ impl Pipe {
         let mut inbox = lock(&self.inbox);
         if let Some(packet) = inbox.packets.pop_front() {
             inbox.bytes -= packet.len() + PACKET_OVERHEAD;
+            inbox.taken.0 += 1;
+            inbox.taken.1 += packet.len() as u64;
             let wants_more = inbox.more && inbox.bytes <= INBOX_MAX_BYTES / 2;
             if wants_more {
                 inbox.more = false;
@@ -293,6 +317,26 @@ impl Pipe {
 
     pub(crate) fn end(&self) -> Option<(End, Fate)> {
         lock(&self.status).end
+    }
+
+    /// What can be told without the machine, but for `fate`, what it knows of the packets. What has not reached it never left.
+    pub(crate) fn stats(&self, fate: Fate) -> ChannelStats {
+        let mut stats = ChannelStats::default();
+        let outbox = lock(&self.outbox);
+        let accepted = outbox.accepted;
+        stats.bytes_sent = outbox.accepted_bytes;
+        drop(outbox);
+        (stats.packets_received, stats.bytes_received) = lock(&self.inbox).taken;
+        let status = lock(&self.status);
+        let until = status.over_at.unwrap_or_else(Instant::now);
+        stats.age = until.duration_since(self.opened_at);
+        stats.delivery_time = status.delivery.latest;
+        stats.interruptions = status.interruptions;
+        stats.packets = match status.end {
+            Some((_, fate)) => fate,
+            None => Fate { unsent: accepted - fate.delivered - fate.uncertain, ..fate },
+        };
+        stats
     }
 
     pub(crate) fn is_secured(&self) -> bool {
@@ -408,11 +452,19 @@ impl Pipe {
     }
 
     pub(crate) fn on_delivered(&self, up_to: u64) {
-        self.change(|status| status.delivered = up_to);
+        self.change(|status| {
+            status.delivered = up_to;
+            if let Some((_, since)) = status.delivery.measured.take_if(|&mut (number, _)| number <= up_to) {
+                status.delivery.latest = Some(since.elapsed());
+            }
+        });
     }
 
     pub(crate) fn on_state(&self, state: ChannelState) {
-        self.change(|status| status.push(state));
+        self.change(|status| {
+            status.interruptions += u64::from(matches!(state, ChannelState::Interrupted { .. }));
+            status.push(state);
+        });
     }
 
     /// The other side ends the channel: it takes no more packets.
@@ -435,6 +487,7 @@ impl Pipe {
         drop(outbox);
         self.change(|status| {
             status.delivered = status.delivered.max(fate.delivered);
+            status.over_at.get_or_insert_with(Instant::now);
             status.end.get_or_insert((end, fate));
         });
         lock(&self.inbox).over = true;
