@@ -7,6 +7,8 @@ use phantom_core::client::{ConnectError, End, Fate, SetKeyError};
 use phantom_core::packet::{DecodeError, DispatchError};
 use phantom_core::wire::{Answer, CloseCode};
 
+use crate::Fingerprint;
+
 /// Why a client could not be made, or why a relay was not reached.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -25,6 +27,16 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// The proxy's address is not one. It may hold a password, so it is not here.
+    ProxyUrl {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The access token cannot be one. It is not here.
+    Token {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The system gave no random bytes.
     Entropy(getrandom::Error),
     /// The host's name has no address.
@@ -41,6 +53,22 @@ pub enum Error {
         /// What the system says about the last address tried.
         source: io::Error,
     },
+    /// The way through the proxy is closed.
+    Proxy {
+        /// Host and port of the proxy.
+        proxy: String,
+        /// Host and port of the relay.
+        relay: String,
+        /// What is wrong.
+        problem: ProxyProblem,
+    },
+    /// The relay's certificate is none of those that were pinned.
+    NotPinned {
+        /// Host and port.
+        relay: String,
+        /// The certificate's own fingerprint.
+        found: Fingerprint,
+    },
     /// The relay's certificate is not to be trusted.
     Certificate {
         /// Host and port.
@@ -54,6 +82,13 @@ pub enum Error {
         relay: String,
         /// The cause.
         source: io::Error,
+    },
+    /// The relay lets in only who shows an access token that it knows.
+    Unauthorized {
+        /// Host and port.
+        relay: String,
+        /// Whether a token was shown.
+        had_token: bool,
     },
     /// The server answered, but with this HTTP status.
     Http {
@@ -97,14 +132,46 @@ pub enum Error {
     Left,
 }
 
+/// What is wrong with the way through a proxy.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ProxyProblem {
+    /// The proxy's name has no address.
+    Lookup(io::Error),
+    /// No TCP connection to the proxy could be made.
+    Tcp(io::Error),
+    /// The proxy wants a user name and password, or others than those given.
+    Credentials,
+    /// The proxy does not let through to the relay, or does not reach it.
+    Refused {
+        /// What it says.
+        answer: String,
+    },
+    /// It does not speak like such a proxy, or hung up.
+    Protocol(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ProxyProblem {
+    pub(crate) fn lost(error: io::Error) -> Self {
+        Self::Protocol(error.into())
+    }
+
+    pub(crate) fn protocol(problem: &'static str) -> Self {
+        Self::Protocol(problem.into())
+    }
+}
+
 /// What has to be done, one after the other, to reach a relay.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Step {
     /// The host's name is looked up.
     Lookup,
     /// A TCP connection is made.
     Tcp,
+    /// A proxy is reached, and lets through to the relay: instead of lookup and TCP.
+    Proxy,
     /// TLS is agreed on.
     Tls,
     /// HTTP is left for WebSocket.
@@ -114,7 +181,8 @@ pub enum Step {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 5] = [Self::Lookup, Self::Tcp, Self::Tls, Self::WebSocket, Self::Join];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Lookup, Self::Tcp, Self::Proxy, Self::Tls, Self::WebSocket, Self::Join];
 }
 
 impl fmt::Display for Step {
@@ -122,6 +190,7 @@ impl fmt::Display for Step {
         f.write_str(match self {
             Self::Lookup => "the lookup of its name",
             Self::Tcp => "the TCP connection",
+            Self::Proxy => "the way through the proxy",
             Self::Tls => "the TLS handshake",
             Self::WebSocket => "the WebSocket handshake",
             Self::Join => "the registration",
@@ -141,6 +210,14 @@ impl fmt::Display for Error {
             Self::Roots { problem } => {
                 write!(f, "{problem}; give a root certificate as PEM, or install the system's")
             }
+            Self::ProxyUrl { problem } => write!(
+                f,
+                "the proxy's address is not one: {problem}; it looks like http://user:password@host:3128 or \
+                 socks5://host:1080"
+            ),
+            Self::Token { problem } => {
+                write!(f, "the access token cannot be used: {problem}; check how it was copied")
+            }
             Self::Entropy(error) => {
                 write!(f, "the system gave no random bytes ({error}); without them no key is safe")
             }
@@ -153,6 +230,33 @@ impl fmt::Display for Error {
             Self::Tcp { relay, source } => {
                 write!(f, "{relay} cannot be reached ({source}); check the network and any firewall")
             }
+            Self::Proxy { proxy, relay, problem } => match problem {
+                ProxyProblem::Lookup(source) => {
+                    write!(f, "the name of the proxy {proxy} has no address ({source}); check its spelling")
+                }
+                ProxyProblem::Tcp(source) => write!(
+                    f,
+                    "the proxy {proxy} cannot be reached ({source}); check its address, or go without a proxy"
+                ),
+                ProxyProblem::Credentials => write!(
+                    f,
+                    "the proxy {proxy} wants another user name and password; they stand before an @ in its address"
+                ),
+                ProxyProblem::Refused { answer } => write!(
+                    f,
+                    "the proxy {proxy} does not let through to {relay} ({answer}); check the relay's address, and \
+                     whether the proxy allows its port"
+                ),
+                ProxyProblem::Protocol(source) => write!(
+                    f,
+                    "{proxy} is not such a proxy ({source}); check its address and whether it is http:// or socks5://"
+                ),
+            },
+            Self::NotPinned { relay, found } => write!(
+                f,
+                "the certificate of {relay} is none of those pinned; its SHA-256 is {found}. If the relay has a new \
+                 one, ask its operator; if not, somebody may be in between"
+            ),
             Self::Certificate { relay, source } => write!(
                 f,
                 "the certificate of {relay} is not to be trusted ({source}); check the name, or give the root \
@@ -160,6 +264,24 @@ impl fmt::Display for Error {
             ),
             Self::Tls { relay, source } => {
                 write!(f, "no TLS with {relay} ({source}); if the relay speaks plain WebSocket, use ws://")
+            }
+            Self::Unauthorized { relay, had_token: false } => {
+                write!(f, "{relay} wants an access token; ask its operator for one")
+            }
+            Self::Unauthorized { relay, had_token: true } => {
+                write!(
+                    f,
+                    "{relay} does not know this access token; check it, or ask the operator for a new one"
+                )
+            }
+            Self::Http { relay, status: 403 } => {
+                write!(f, "{relay} does not let in this address (HTTP status 403); ask its operator")
+            }
+            Self::Http { relay, status: 429 } => {
+                write!(f, "{relay} had too many connections from here (HTTP status 429); wait a while")
+            }
+            Self::Http { relay, status: status @ 500..=599 } => {
+                write!(f, "{relay} is out of order (HTTP status {status}); try later, or another relay")
             }
             Self::Http { relay, status } => {
                 write!(f, "{relay} answered with HTTP status {status}; check the path, it may be no relay")
@@ -193,6 +315,10 @@ impl std::error::Error for Error {
             Self::Lookup { source, .. } | Self::Tcp { source, .. } | Self::Tls { source, .. } => Some(source),
             Self::Certificate { source, .. } => Some(source),
             Self::NotWebSocket { source, .. } => Some(&**source),
+            Self::Proxy { problem: ProxyProblem::Lookup(source) | ProxyProblem::Tcp(source), .. } => {
+                Some(source)
+            }
+            Self::Proxy { problem: ProxyProblem::Protocol(source), .. } => Some(&**source),
             _ => None,
         }
     }

@@ -36,6 +36,7 @@
 //! [`Channel::receive_bytes`]. The library starts no threads, prints nothing, and panics on nothing that comes from outside.
 #![forbid(unsafe_code)]
 
+mod builder;
 mod channel;
 mod client;
 mod clock;
@@ -43,23 +44,29 @@ mod dial;
 mod driver;
 mod error;
 mod event;
+mod fingerprint;
 mod handlers;
 mod link;
 mod news;
 mod pipe;
+mod proxy;
 mod request;
 mod socket;
 mod stats;
 mod stream;
 mod tls;
+mod token;
+mod tunnel;
 mod url;
 mod wait;
 mod waker;
 
+pub use builder::ClientBuilder;
 pub use channel::{Channel, Receiver, Sender};
-pub use client::{Client, ClientBuilder};
-pub use error::{AskError, ChannelError, Error, HandleError, ReceiveError, SendError, Step};
+pub use client::Client;
+pub use error::{AskError, ChannelError, Error, HandleError, ProxyProblem, ReceiveError, SendError, Step};
 pub use event::{ChannelState, Event};
+pub use fingerprint::{Fingerprint, FingerprintError};
 pub use handlers::Handlers;
 pub use request::Request;
 pub use stats::{ChannelStats, ClientStats, Rates};
