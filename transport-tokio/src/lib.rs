@@ -64,7 +64,9 @@ mod waker;
 pub use builder::ClientBuilder;
 pub use channel::{Channel, Receiver, Sender};
 pub use client::Client;
-pub use error::{AskError, ChannelError, Error, HandleError, ProxyProblem, ReceiveError, SendError, Step};
+pub use error::{
+    AskError, ChannelError, Error, ErrorKind, HandleError, ProxyProblem, ReceiveError, SendError, Step,
+};
 pub use event::{ChannelState, Event};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use handlers::Handlers;

@@ -1,15 +1,22 @@
-//! What can go wrong, each by its own name and with a sentence that says what to do.
+//! What can go wrong, each by its own name and with a sentence that says which part failed, why, and what to try.
+//!
+//! The rule: the error that a call returns is small and names what can go wrong with that call; all of them become an [`Error`] with
+//! `?`, and all have a [`kind`](ErrorKind), to decide by without knowing each variant. What lies below is kept as the source.
+
+mod channel;
+mod kind;
 
 use std::{fmt, io};
 
-use phantom_core::bits::WriteError;
-use phantom_core::client::{ConnectError, End, Fate, SetKeyError};
-use phantom_core::packet::{DecodeError, DispatchError};
-use phantom_core::wire::{Answer, CloseCode};
+use phantom_core::wire::CloseCode;
 
+pub(crate) use self::channel::NO_CHANNEL;
+pub use self::channel::{AskError, ChannelError, HandleError, ReceiveError, SendError};
+pub use self::kind::ErrorKind;
 use crate::Fingerprint;
 
-/// Why a client could not be made, or why a relay was not reached.
+/// Why a client could not be made, or why a relay was not reached; and, for functions that do several things, everything else that
+/// can go wrong.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -130,6 +137,14 @@ pub enum Error {
     },
     /// The client has left.
     Left,
+    /// There is no channel.
+    Ask(AskError),
+    /// Something is wrong with a channel.
+    Channel(ChannelError),
+    /// A packet was not taken.
+    Send(SendError),
+    /// No packet of the type wanted was received.
+    Receive(ReceiveError),
 }
 
 /// What is wrong with the way through a proxy.
@@ -299,11 +314,21 @@ impl fmt::Display for Error {
             Self::Timeout { relay, step } => {
                 write!(f, "{relay} took too long for {step}; check the address, the network and any firewall")
             }
+            Self::Refused { relay, code: code @ CloseCode::Refused } => {
+                write!(f, "the relay {relay} closed the connection: {code}; ask its operator")
+            }
+            Self::Refused { relay, code: code @ CloseCode::GoingAway } => {
+                write!(f, "the relay {relay} closed the connection: {code}; try again in a moment")
+            }
             Self::Refused { relay, code } => write!(f, "the relay {relay} closed the connection: {code}"),
             Self::Lost { relay } => {
                 write!(f, "the connection to {relay} was lost before it gave an ID; try again")
             }
             Self::Left => f.write_str("the client has left the relay; make a new one"),
+            Self::Ask(error) => error.fmt(f),
+            Self::Channel(error) => error.fmt(f),
+            Self::Send(error) => error.fmt(f),
+            Self::Receive(error) => error.fmt(f),
         }
     }
 }
@@ -319,204 +344,35 @@ impl std::error::Error for Error {
                 Some(source)
             }
             Self::Proxy { problem: ProxyProblem::Protocol(source), .. } => Some(&**source),
+            Self::Ask(source) => Some(source),
+            Self::Channel(source) => Some(source),
+            Self::Send(source) => Some(source),
+            Self::Receive(source) => Some(source),
             _ => None,
         }
     }
 }
 
-/// Why there is no channel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum AskError {
-    /// This became of the request.
-    Answer(Answer),
-    /// It was not even made.
-    Connect(ConnectError),
-    /// The client has left.
-    Left,
-}
-
-impl fmt::Display for AskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Answer(answer) => answer.fmt(f),
-            Self::Connect(error) => error.fmt(f),
-            Self::Left => f.write_str("the client has left the relay; make a new one"),
-        }
+impl From<AskError> for Error {
+    fn from(error: AskError) -> Self {
+        Self::Ask(error)
     }
 }
 
-impl std::error::Error for AskError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Connect(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-/// What is wrong with a channel. The last variant is for ever, the others until something is done about them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum ChannelError {
-    /// The two keys are not the same. Set the right one and wait again.
-    KeysDiffer {
-        /// Attempts left on this channel before the key must be changed or unlocked.
-        guesses_left: u8,
-    },
-    /// The relay changed or mixed the messages of the key agreement.
-    HandshakeAltered,
-    /// The other side does not confirm its key. It may still do so.
-    PeerSilent,
-    /// Too many attempts with this key failed; somebody may be guessing it. Set another key, or unlock this one.
-    Locked {
-        /// Attempts that failed.
-        failed: u32,
-    },
-    /// The channel is over.
-    Ended {
-        /// Why.
-        end: End,
-        /// What became of the packets sent.
-        fate: Fate,
-    },
-}
-
-impl fmt::Display for ChannelError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::KeysDiffer { guesses_left } => write!(
-                f,
-                "the two sides have different keys; compare them and set the right one ({guesses_left} tries left)"
-            ),
-            Self::HandshakeAltered => {
-                f.write_str("the relay altered the key agreement; use another relay if it happens again")
-            }
-            Self::PeerSilent => f.write_str("the other side does not confirm its key; it may have left"),
-            Self::Locked { failed } => write!(
-                f,
-                "{failed} attempts with this key failed and somebody may be guessing it; set another key"
-            ),
-            Self::Ended { end, .. } => end.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ChannelError {}
-
-/// Why a packet was not taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The packet is longer than the other side takes.
-    TooLarge {
-        /// Its length in bytes.
-        len: usize,
-        /// The longest the other side takes, in bytes. Before the channel is secured, 64 KiB.
-        max: usize,
-    },
-    /// A field of the packet has a value without a form.
-    Encode(WriteError),
-    /// The channel is being closed, by this side or the other.
-    Closing,
-    /// The channel is over.
-    Ended {
-        /// Why.
-        end: End,
-        /// What became of the packets sent.
-        fate: Fate,
-    },
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge { len, max } => {
-                write!(f, "a packet of {len} bytes is too long, at most {max} are allowed here; split it")
-            }
-            Self::Encode(error) => write!(f, "the packet cannot be written: {error}"),
-            Self::Closing => f.write_str("the channel is being closed; open a new one to send more"),
-            Self::Ended { end, .. } => end.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for SendError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Encode(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-/// Why no packet of the type wanted was received.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum ReceiveError {
-    /// The channel is over, and not in good order.
-    Channel(ChannelError),
-    /// What came is not that packet. It has been taken; the next one may be.
-    Packet(DecodeError),
-}
-
-impl fmt::Display for ReceiveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Channel(error) => error.fmt(f),
-            Self::Packet(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ReceiveError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(match self {
-            Self::Channel(error) => error,
-            Self::Packet(error) => error,
-        })
-    }
-}
-
-impl From<ChannelError> for ReceiveError {
+impl From<ChannelError> for Error {
     fn from(error: ChannelError) -> Self {
         Self::Channel(error)
     }
 }
 
-/// Why a packet was not handled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum HandleError<E> {
-    /// The channel is over, and not in good order.
-    Channel(ChannelError),
-    /// The packet is unknown or malformed, or its handler failed. It has been taken; the next one may be handled.
-    Packet(DispatchError<E>),
-}
-
-impl<E: fmt::Display> fmt::Display for HandleError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Channel(error) => error.fmt(f),
-            Self::Packet(error) => error.fmt(f),
-        }
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        Self::Send(error)
     }
 }
 
-impl<E: std::error::Error + 'static> std::error::Error for HandleError<E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(match self {
-            Self::Channel(error) => error,
-            Self::Packet(error) => error,
-        })
+impl From<ReceiveError> for Error {
+    fn from(error: ReceiveError) -> Self {
+        Self::Receive(error)
     }
 }
-
-impl<E> From<ChannelError> for HandleError<E> {
-    fn from(error: ChannelError) -> Self {
-        Self::Channel(error)
-    }
-}
-
-/// Why the key of a channel was not set: see [`SetKeyError`].
-pub(crate) const NO_CHANNEL: SetKeyError = SetKeyError::NoChannel;
