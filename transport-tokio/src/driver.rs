@@ -27,6 +27,7 @@ use crate::link::{Happened, Link};
 use crate::news::News as Board;
 use crate::pipe::Pipe;
 use crate::socket::Incoming;
+use crate::trace::Trace;
 use crate::waker::DriverWaker;
 use crate::{AskError, Channel, ChannelError, ChannelState, ClientStats, Error, Event};
 
@@ -78,6 +79,7 @@ pub(crate) struct Driver {
     failure: Option<Error>,
     leaving: Option<Vec<oneshot::Sender<()>>>,
     times_online: u64,
+    trace: Trace,
 }
 
 /// One channel's way between its pipe and the machine.
@@ -129,6 +131,7 @@ impl Driver {
             failure: None,
             leaving: None,
             times_online: 0,
+            trace: Trace::new(),
         }
     }
 
@@ -288,6 +291,7 @@ impl Driver {
             match output {
                 Output::Dial { relay } => {
                     self.link.dial(relay);
+                    self.trace.dial(&self.link.relay());
                     dialled = true;
                 }
                 Output::Transmit(frame) => self.link.feed(frame),
@@ -312,6 +316,7 @@ impl Driver {
     }
 
     fn on_event(&mut self, now: Instant, event: News) {
+        self.trace.event(&event, self.failure.as_ref());
         match event {
             News::Online { id, kept } => {
                 self.times_online += 1;

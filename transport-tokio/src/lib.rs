@@ -29,6 +29,11 @@
 //!   once; what is sent before both sides have set the same key waits for that.
 //! * One task on the tokio runtime does the work. It is started by `connect` and ends when the `Client` is dropped.
 //!
+//! * A channel can be a [`ByteStream`], which reads and writes like a TCP connection.
+//! * With the feature `tracing`, which is off by default, a client tells what happens: a span `phantom_client` for each, a span
+//!   `channel` in it for each channel, and events in them for dial, online, offline, request, opened, secured, interrupted, resumed and
+//!   ended. IDs are told at the level `debug` only; keys, tokens and what is in packets are never told.
+//!
 //! # What holds for every future here
 //!
 //! It is `Send`, and it may be dropped at any time: what it has not returned has not happened, or is undone. A packet is either
@@ -56,6 +61,7 @@ mod stats;
 mod stream;
 mod tls;
 mod token;
+mod trace;
 mod tunnel;
 mod url;
 mod wait;
