@@ -27,7 +27,8 @@ const PACKET_MAX: usize = PACKET_MAX_UNSECURED;
 ///
 /// * [`shutdown`](tokio::io::AsyncWriteExt::shutdown) ends this direction: the other side reads everything and then an end of file,
 ///   while the other direction goes on. It returns when the other side's program has all of it to read: nothing is lost if
-///   the stream is dropped then. If its future is dropped before, the direction is ended or not; call it again.
+///   the stream is dropped then. If the other side has ended its direction and gone meanwhile, that is no error, provided that it has
+///   everything that was written. If the future is dropped before, the direction is ended or not; call it again.
 /// * Dropping a stream after `shutdown` leaves the channel in good order. Dropping it before ends the channel at once: the reader at
 ///   the other end gets an error. An end of file is never made up.
 /// * [`into_split`](Self::into_split) makes two halves for two tasks.
@@ -176,7 +177,10 @@ impl AsyncWrite for ByteWriter {
         let this = self.get_mut();
         let number = match this.end {
             Some(number) => number,
-            None => ready!(this.poll_send(cx, &[]))?,
+            None => match ready!(this.poll_send(cx, &[])) {
+                Ok(number) => number,
+                Err(error) => return this.poll_left(cx, error),
+            },
         };
         this.end = Some(number);
         let pipe = &this.handle.pipe;
@@ -186,6 +190,17 @@ impl AsyncWrite for ByteWriter {
 }
 
 impl ByteWriter {
+    /// The other side is going and takes no more. That is as good as an end if it goes in good order and has all that was written.
+    fn poll_left(&mut self, cx: &mut Context<'_>, error: SendError) -> Poll<io::Result<()>> {
+        let pipe = &self.handle.pipe;
+        let (end, fate) = ready!(self.wait.poll(cx, &pipe.changed, || pipe.end()));
+        if end == End::Finished && fate.unsent + fate.uncertain == 0 {
+            self.end = Some(0);
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(Err(error.into()))
+    }
+
     /// Sends one packet. Nobody else sends over this channel.
     fn poll_send(&mut self, cx: &mut Context<'_>, part: &[u8]) -> Poll<Result<u64, SendError>> {
         let pipe = &self.handle.pipe;

@@ -104,6 +104,18 @@ async fn who_only_read_may_go_and_the_writer_still_hears_that_all_has_arrived() 
 }
 
 #[tokio::test]
+async fn who_ends_after_the_other_has_gone_in_good_order_has_lost_nothing() {
+    let relay = relay();
+    let (_clients, mut a, mut b) = streams(&relay.url()).await;
+    within(a.shutdown()).await.unwrap();
+    drop(a);
+    assert_eq!(within(b.read(&mut [0; 8])).await.unwrap(), 0);
+    // Before it is known here and afterwards: there is nothing to be lost.
+    within(b.shutdown()).await.unwrap();
+    within(b.shutdown()).await.unwrap();
+}
+
+#[tokio::test]
 async fn halves_live_apart_and_lines_are_read_in_place() {
     let relay = relay();
     let (_clients, a, b) = streams(&relay.url()).await;
