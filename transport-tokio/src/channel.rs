@@ -80,7 +80,7 @@ impl Channel {
         self.pipe().role
     }
 
-    /// Sets the key of this channel alone; it comes before the client's.
+    /// Sets the key of this channel alone; it comes before the client's. If the future is dropped, the key is set nevertheless.
     ///
     /// # Errors
     /// The channel is over, or is secured with another key, which it keeps.
@@ -91,7 +91,7 @@ impl Channel {
     }
 
     /// Allows as many guesses again at the key of a channel that is locked, and tries once more. Returns how many had failed; 0 if
-    /// the channel is secured or over.
+    /// the channel is secured or over. If the future is dropped, it is unlocked nevertheless.
     pub async fn unlock(&self) -> u32 {
         let (reply, answer) = oneshot::channel();
         self.sender.handle.command(Command::Unlock { channel: self.id(), reply });
@@ -123,7 +123,8 @@ impl Channel {
         self.pipe().verifier()
     }
 
-    /// Sends a packet; see [`send_bytes`](Self::send_bytes).
+    /// Sends a packet and returns its number, which is its receipt: give it to [`delivered`](Self::delivered). Waits, and may be given up,
+    /// like [`send_bytes`](Self::send_bytes).
     ///
     /// # Errors
     /// The packet was not taken, and the error says why.
@@ -143,7 +144,8 @@ impl Channel {
         self.sender.send_bytes(packet).await
     }
 
-    /// The next packet, which must be a `P`; nothing after the channel has been closed in good order and all has been received.
+    /// The next packet, which must be a `P`; nothing after the channel has been closed in good order and all has been received. Nothing is
+    /// lost if the future is dropped.
     ///
     /// # Errors
     /// What came is not a `P`, or the channel is over and not in good order.
@@ -161,7 +163,8 @@ impl Channel {
     }
 
     /// Receives the next packet and gives it to its handler in `registry`. Returns false, and calls none, after the channel has been
-    /// closed in good order and all has been received.
+    /// closed in good order and all has been received. If the future is dropped, no packet is lost, and no handler is left half done: it
+    /// runs without a pause.
     ///
     /// # Errors
     /// The packet is unknown or malformed, or its handler failed; or the channel is over and not in good order.
@@ -203,7 +206,9 @@ impl Channel {
         self.sender.stats().await
     }
 
-    /// Waits until the other side has all packets up to number `number`: authenticated, in order, once.
+    /// Waits until the other side has all packets up to number `number`: authenticated, in order, once. That is, until its program can
+    /// receive them; whether it has done so, only its own answer can tell. Nothing is lost if the future is dropped, and it may
+    /// be awaited again.
     ///
     /// # Errors
     /// The channel is over, and it was not confirmed.
@@ -212,7 +217,7 @@ impl Channel {
     }
 
     /// What the channel comes to, one after the other; at last [`ChannelState::Ended`], then nothing. If nobody asks, the 64
-    /// latest are kept.
+    /// latest are kept. Nothing is lost if the future is dropped.
     pub async fn next_state(&self) -> Option<ChannelState> {
         self.pipe().next_state().await
     }
@@ -290,7 +295,7 @@ impl Sender {
         ChannelStats { traffic, held, ..self.handle.pipe.stats(fate) }
     }
 
-    /// See [`Channel::close`]; the receiver, if it is still there, goes on. It must go on receiving, for the channel is
+    /// See [`Channel::close`], also for a future that is dropped; the receiver, if it is still there, goes on. It must go on receiving, for the channel is
     /// closed when it has taken everything.
     ///
     /// # Errors

@@ -130,7 +130,7 @@ impl Client {
 
     /// Ends every channel at once, tells the relay, and waits until it has been told, at most two seconds.
     ///
-    /// To lose nothing, [`close`](Channel::close) the channels before.
+    /// To lose nothing, [`close`](Channel::close) the channels before. If the future is dropped, the client leaves nevertheless.
     pub async fn leave(self) {
         let (done, gone) = oneshot::channel();
         self.command(Command::Leave { done: Some(done) });

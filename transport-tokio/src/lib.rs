@@ -38,7 +38,7 @@
 //!
 //! It is `Send`, and it may be dropped at any time: what it has not returned has not happened, or is undone. A packet is either
 //! taken by [`Channel::send`], which then returned its number, or it is not; a packet is never lost between two calls of
-//! [`Channel::receive_bytes`]. The library starts no threads, prints nothing, and panics on nothing that comes from outside.
+//! [`Channel::receive_bytes`]. Where a call goes on though nobody waits for it, its text says so. The library starts no threads, prints nothing, and panics on nothing that comes from outside.
 #![forbid(unsafe_code)]
 
 mod builder;

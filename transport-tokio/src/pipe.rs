@@ -1,8 +1,10 @@
 //! What a channel's handles and the driver share: packets on their way in either direction, and what the channel has come to.
 //!
 //! Each part is behind its own lock, held for a few instructions and never across an `await`. Packets cross in batches: the
-//! driver swaps the whole outbox out, and fills the inbox to its brim. An outbox is full at [`OUTBOX_MAX_BYTES`]; an inbox takes
-//! what [`Inbox::room`] says, and the rest waits in the machine, where the end-to-end window counts it.
+//! driver swaps the whole outbox out, and fills the inbox to its brim. An outbox is full at [`OUTBOX_MAX_BYTES`]; an inbox is full at [`INBOX_MAX_BYTES`],
+//! and the rest waits in the machine, where the end-to-end window counts it.
+
+mod status;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +14,10 @@ use bytes::Bytes;
 use phantom_core::client::{End, Fate, PACKET_MAX_UNSECURED};
 use phantom_core::crypto::Role;
 use phantom_core::id::{ChannelId, PeerId};
-use phantom_core::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::status::Status;
 use crate::waker::DriverWaker;
 use crate::{ChannelError, ChannelState, ChannelStats, SendError};
 
@@ -24,8 +26,6 @@ const OUTBOX_MAX_BYTES: usize = 256 << 10;
 /// Bytes of packets in an inbox, counted alike.
 const INBOX_MAX_BYTES: usize = 256 << 10;
 const PACKET_OVERHEAD: usize = 32;
-/// States that wait for [`Channel::next_state`](crate::Channel::next_state); the oldest give way.
-const STATES_MAX: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Pipe {
@@ -81,31 +81,6 @@ struct Inbox {
     /// Nobody will take anything any more.
     discard: bool,
     over: bool,
-}
-
-/// How long packets take. One is measured at a time: the first that is taken after the last was measured.
-#[derive(Debug, Default)]
-struct Delivery {
-    /// The packet that is measured, and when it was taken.
-    measured: Option<(u64, Instant)>,
-    latest: Option<Duration>,
-}
-
-#[derive(Debug, Default)]
-struct Status {
-    secured: bool,
-    verifier: Option<[u8; 16]>,
-    /// What keeps the channel from being secured, until it has been told or something is done about it.
-    trouble: Option<ChannelError>,
-    /// The other side has all packets up to this number.
-    delivered: u64,
-    end: Option<(End, Fate)>,
-    interruptions: u64,
-    delivery: Delivery,
-    over_at: Option<Instant>,
-    states: VecDeque<ChannelState>,
-    /// The end has been told by `next_state`.
-    told_end: bool,
 }
 
 impl Pipe {
@@ -513,24 +488,6 @@ impl Outbox {
         }
         let full = !self.packets.is_empty() && self.bytes + len + PACKET_OVERHEAD > OUTBOX_MAX_BYTES;
         (!full).then_some(Ok(()))
-    }
-}
-
-impl Status {
-    /// Whether the other side has packet `number`; nothing if it may yet get it.
-    fn delivered(&self, number: u64) -> Option<Result<(), ChannelError>> {
-        match self.end {
-            _ if self.delivered >= number => Some(Ok(())),
-            Some((end, fate)) => Some(Err(ChannelError::Ended { end, fate })),
-            None => None,
-        }
-    }
-
-    fn push(&mut self, state: ChannelState) {
-        if self.states.len() == STATES_MAX {
-            self.states.pop_front();
-        }
-        self.states.push_back(state);
     }
 }
 
