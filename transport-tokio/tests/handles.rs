@@ -175,7 +175,12 @@ async fn numbers_tell_what_has_happened() {
 #[tokio::test]
 async fn an_ask_that_is_given_up_anywhere_leaves_both_free() {
     let relay = relay();
-    let builder = || Client::builder().relay(relay.url()).key(key("ABCDE12345")).channels(2);
+    let builder = || {
+        let mut limits = ClientLimits::default();
+        // A channel that its other end gave up in the middle of the key agreement is looked for this long.
+        limits.patience_unsecured = Duration::from_millis(100);
+        Client::builder().relay(relay.url()).key(key("ABCDE12345")).channels(2).limits(limits)
+    };
     let (a, b) =
         within(async { (builder().connect().await.unwrap(), builder().connect().await.unwrap()) }).await;
     // It accepts for ever; what is accepted too late ends by itself.
