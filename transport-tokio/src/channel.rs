@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use futures_util::Stream;
 use phantom_core::client::{End, Fate, SetKeyError};
 use phantom_core::crypto::{EncryptionKey, Role};
 use phantom_core::id::{ChannelId, PeerId};
@@ -13,7 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::driver::Command;
 use crate::error::NO_CHANNEL;
 use crate::pipe::Pipe;
-use crate::{ChannelError, ChannelState, HandleError, ReceiveError, SendError};
+use crate::{
+    ByteStream, ChannelError, ChannelState, ChannelStats, HandleError, Handlers, ReceiveError, SendError,
+};
 
 /// A channel to one other client.
 ///
@@ -41,18 +45,20 @@ pub struct Sender {
 /// The receiving half of a [`Channel`]. When it is dropped, what comes is thrown away.
 #[derive(Debug)]
 pub struct Receiver {
-    handle: Arc<Handle>,
+    pub(crate) handle: Arc<Handle>,
 }
 
 /// What both halves hold; the last one to be dropped ends the channel.
-struct Handle {
-    pipe: Arc<Pipe>,
+pub(crate) struct Handle {
+    pub(crate) pipe: Arc<Pipe>,
     commands: mpsc::UnboundedSender<Command>,
+    /// The last half does not end the channel at once, but closes it.
+    closes: AtomicBool,
 }
 
 impl Channel {
     pub(crate) fn new(pipe: Arc<Pipe>, commands: mpsc::UnboundedSender<Command>) -> Self {
-        let handle = Arc::new(Handle { pipe, commands });
+        let handle = Arc::new(Handle { pipe, commands, closes: AtomicBool::new(false) });
         Self { sender: Sender { handle: Arc::clone(&handle) }, receiver: Receiver { handle } }
     }
 
@@ -74,7 +80,7 @@ impl Channel {
         self.pipe().role
     }
 
-    /// Sets the key of this channel alone; it comes before the client's.
+    /// Sets the key of this channel alone; it comes before the client's. If the future is dropped, the key is set nevertheless.
     ///
     /// # Errors
     /// The channel is over, or is secured with another key, which it keeps.
@@ -85,7 +91,7 @@ impl Channel {
     }
 
     /// Allows as many guesses again at the key of a channel that is locked, and tries once more. Returns how many had failed; 0 if
-    /// the channel is secured or over.
+    /// the channel is secured or over. If the future is dropped, it is unlocked nevertheless.
     pub async fn unlock(&self) -> u32 {
         let (reply, answer) = oneshot::channel();
         self.sender.handle.command(Command::Unlock { channel: self.id(), reply });
@@ -95,8 +101,11 @@ impl Channel {
     /// Waits until the channel is secured: until the other side holds the same key.
     ///
     /// # Errors
-    /// What keeps it from being secured, each once and at once. After all but [`ChannelError::Ended`] this can be awaited again,
-    /// best after the right key has been set.
+    /// What keeps it from being secured, each once and at once, and even if the channel has ended meanwhile: that the keys differ
+    /// is told before the end that came of it. After all but [`ChannelError::Ended`] this can be awaited again, best after the
+    /// right key has been set.
+    ///
+    /// Nothing is lost if the future is dropped.
     pub async fn secured(&self) -> Result<(), ChannelError> {
         self.pipe().secured().await
     }
@@ -114,7 +123,8 @@ impl Channel {
         self.pipe().verifier()
     }
 
-    /// Sends a packet; see [`send_bytes`](Self::send_bytes).
+    /// Sends a packet and returns its number, which is its receipt: give it to [`delivered`](Self::delivered). Waits, and may be given up,
+    /// like [`send_bytes`](Self::send_bytes).
     ///
     /// # Errors
     /// The packet was not taken, and the error says why.
@@ -134,7 +144,8 @@ impl Channel {
         self.sender.send_bytes(packet).await
     }
 
-    /// The next packet, which must be a `P`; nothing after the channel has been closed in good order and all has been received.
+    /// The next packet, which must be a `P`; nothing after the channel has been closed in good order and all has been received. Nothing is
+    /// lost if the future is dropped.
     ///
     /// # Errors
     /// What came is not a `P`, or the channel is over and not in good order.
@@ -152,7 +163,8 @@ impl Channel {
     }
 
     /// Receives the next packet and gives it to its handler in `registry`. Returns false, and calls none, after the channel has been
-    /// closed in good order and all has been received.
+    /// closed in good order and all has been received. If the future is dropped, no packet is lost, and no handler is left half done: it
+    /// runs without a pause.
     ///
     /// # Errors
     /// The packet is unknown or malformed, or its handler failed; or the channel is over and not in good order.
@@ -164,7 +176,39 @@ impl Channel {
         self.receiver.receive_with(registry, context).await
     }
 
-    /// Waits until the other side has all packets up to number `number`: authenticated, in order, once.
+    /// Receives packets and gives each to its handler, until the channel has been closed in good order and all has been received.
+    ///
+    /// After an error because of a packet it may be called again and goes on with the next one. If the future is dropped, no
+    /// packet is lost: each has been handled, or is still to be received.
+    ///
+    /// # Errors
+    /// A packet is unknown or malformed, or its handler failed; or the channel is over and not in good order.
+    pub async fn serve<E>(&self, handlers: &mut Handlers<E>) -> Result<(), HandleError<E>> {
+        self.receiver.serve(handlers).await
+    }
+
+    /// The packets as a stream, which ends after the channel has been closed in good order, or with the first error. Dropping the stream
+    /// loses nothing.
+    pub fn packets(&self) -> impl Stream<Item = Result<Bytes, ChannelError>> + Send + '_ {
+        self.receiver.packets()
+    }
+
+    /// What the channel comes to as a stream, like [`next_state`](Self::next_state).
+    pub fn states(&self) -> impl Stream<Item = ChannelState> + Send + '_ {
+        futures_util::stream::unfold(
+            self,
+            |channel| async move { Some((channel.next_state().await?, channel)) },
+        )
+    }
+
+    /// What the channel has done so far. Nothing is lost if the future is dropped.
+    pub async fn stats(&self) -> ChannelStats {
+        self.sender.stats().await
+    }
+
+    /// Waits until the other side has all packets up to number `number`: authenticated, in order, once. That is, until its program can
+    /// receive them; whether it has done so, only its own answer can tell. Nothing is lost if the future is dropped, and it may
+    /// be awaited again.
     ///
     /// # Errors
     /// The channel is over, and it was not confirmed.
@@ -173,7 +217,7 @@ impl Channel {
     }
 
     /// What the channel comes to, one after the other; at last [`ChannelState::Ended`], then nothing. If nobody asks, the 64
-    /// latest are kept.
+    /// latest are kept. Nothing is lost if the future is dropped.
     pub async fn next_state(&self) -> Option<ChannelState> {
         self.pipe().next_state().await
     }
@@ -203,6 +247,12 @@ impl Channel {
     #[must_use]
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
+    }
+
+    /// The channel as a stream of bytes. Both sides must do this, and before they have sent packets; what has been sent before is
+    /// taken for bytes of the stream.
+    pub fn into_stream(self) -> ByteStream {
+        ByteStream::new(self.sender.handle, self.receiver)
     }
 
     fn pipe(&self) -> &Pipe {
@@ -236,7 +286,16 @@ impl Sender {
         self.handle.pipe.delivered(number).await
     }
 
-    /// See [`Channel::close`]; the receiver, if it is still there, goes on. It must go on receiving, for the channel is
+    /// See [`Channel::stats`].
+    pub async fn stats(&self) -> ChannelStats {
+        let (reply, answer) = oneshot::channel();
+        self.handle.command(Command::ChannelStats { channel: self.handle.pipe.id, reply });
+        // If the driver is gone, so is the channel.
+        let (traffic, held, fate) = answer.await.unwrap_or_default();
+        ChannelStats { traffic, held, ..self.handle.pipe.stats(fate) }
+    }
+
+    /// See [`Channel::close`], also for a future that is dropped; the receiver, if it is still there, goes on. It must go on receiving, for the channel is
     /// closed when it has taken everything.
     ///
     /// # Errors
@@ -285,6 +344,28 @@ impl Receiver {
         }
     }
 
+    /// See [`Channel::serve`].
+    ///
+    /// # Errors
+    /// A packet is unknown or malformed, or its handler failed; or the channel is over and not in good order.
+    pub async fn serve<E>(&self, handlers: &mut Handlers<E>) -> Result<(), HandleError<E>> {
+        while let Some(packet) = self.receive_bytes().await? {
+            handlers.dispatch(&packet).map_err(HandleError::Packet)?;
+        }
+        Ok(())
+    }
+
+    /// See [`Channel::packets`].
+    pub fn packets(&self) -> impl Stream<Item = Result<Bytes, ChannelError>> + Send + '_ {
+        futures_util::stream::unfold(Some(self), |receiver| async move {
+            let receiver = receiver?;
+            match receiver.receive_bytes().await.transpose()? {
+                Ok(packet) => Some((Ok(packet), Some(receiver))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+
     /// See [`Channel::next_state`].
     pub async fn next_state(&self) -> Option<ChannelState> {
         self.handle.pipe.next_state().await
@@ -302,12 +383,24 @@ impl Handle {
         // If the driver is gone, so is the reply that the command carries; whoever waits for it sees that.
         let _ = self.commands.send(command);
     }
+
+    /// Ends the channel at once.
+    pub(crate) fn abort(&self) {
+        self.command(Command::Abort { channel: self.pipe.id });
+    }
+
+    /// From now on, dropping the last half closes the channel in good order.
+    pub(crate) fn close_with_last_half(&self) {
+        self.closes.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if !self.pipe.is_finishing() {
-            self.command(Command::Abort { channel: self.pipe.id });
+        if *self.closes.get_mut() {
+            self.pipe.finish();
+        } else if !self.pipe.is_finishing() {
+            self.abort();
         }
     }
 }

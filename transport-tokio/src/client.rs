@@ -4,18 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::Stream;
-use phantom_core::client::{Client as Machine, ClientConfig, ClientLimits};
 use phantom_core::crypto::EncryptionKey;
 use phantom_core::id::PeerId;
 use tokio::sync::{mpsc, oneshot};
-use zeroize::Zeroizing;
 
-use crate::driver::{Command, Driver};
-use crate::link::Link;
+use crate::driver::Command;
 use crate::news::News;
-use crate::tls::Roots;
-use crate::url::RelayUrl;
-use crate::{AskError, Channel, Error, Event, Request};
+use crate::{AskError, Channel, ClientBuilder, ClientStats, Error, Event, Request};
 
 /// A client: one link to a relay, and an ID there by which others ask for it.
 ///
@@ -30,6 +25,10 @@ pub struct Client {
 }
 
 impl Client {
+    pub(crate) fn new(news: Arc<News>, commands: mpsc::UnboundedSender<Command>, first_id: PeerId) -> Self {
+        Self { news, commands, first_id }
+    }
+
     /// Connects to the relay at `url` (`ws://host[:port][/path]`, or `wss://`) and waits for an ID. Must be called on a tokio runtime
     /// with time and network enabled, where the client's task will run.
     ///
@@ -61,7 +60,7 @@ impl Client {
     }
 
     /// The key of this client, random unless it was set: to be told to the other side, by another way than the relay. From now on
-    /// it counts as set.
+    /// it counts as set, even if the future is dropped.
     ///
     /// # Errors
     /// [`Error::Left`] if the client's task is gone with its runtime.
@@ -101,9 +100,27 @@ impl Client {
         self.news.next_event().await
     }
 
-    /// The same as a stream.
+    /// The same as a stream. Dropping the stream loses nothing; several of them share the events.
     pub fn events(&self) -> impl Stream<Item = Event> + Send + '_ {
         futures_util::stream::unfold(self, |client| async move { Some((client.next_event().await?, client)) })
+    }
+
+    /// The requests of others as a stream, like [`next_request`](Self::next_request).
+    pub fn requests(&self) -> impl Stream<Item = Request> + Send + '_ {
+        futures_util::stream::unfold(
+            self,
+            |client| async move { Some((client.next_request().await?, client)) },
+        )
+    }
+
+    /// What this client has done so far. Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Left`] if the client's task is gone with its runtime.
+    pub async fn stats(&self) -> Result<ClientStats, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Stats { reply });
+        answer.await.map_err(|_| Error::Left)
     }
 
     /// Dials at once instead of waiting: the network has changed, say. Does nothing while the relay is reached.
@@ -113,7 +130,7 @@ impl Client {
 
     /// Ends every channel at once, tells the relay, and waits until it has been told, at most two seconds.
     ///
-    /// To lose nothing, [`close`](Channel::close) the channels before.
+    /// To lose nothing, [`close`](Channel::close) the channels before. If the future is dropped, the client leaves nevertheless.
     pub async fn leave(self) {
         let (done, gone) = oneshot::channel();
         self.command(Command::Leave { done: Some(done) });
@@ -136,97 +153,5 @@ impl Drop for Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("id", &self.id()).finish_non_exhaustive()
-    }
-}
-
-/// The settings of a client to be made.
-#[derive(Clone, Debug, Default)]
-#[must_use = "nothing happens before `connect`"]
-pub struct ClientBuilder {
-    relays: Vec<String>,
-    limits: ClientLimits,
-    channels: Option<u8>,
-    key: Option<EncryptionKey>,
-    roots: Vec<Vec<u8>>,
-}
-
-impl ClientBuilder {
-    /// Adds a relay: `ws://host[:port][/path]`, or `wss://`. If there are several, they are dialled in turn.
-    pub fn relay(mut self, url: impl Into<String>) -> Self {
-        self.relays.push(url.into());
-        self
-    }
-
-    /// How many channels there may be at once, 1 to 64; 1 by default. The relay may grant fewer.
-    pub fn channels(mut self, channels: u8) -> Self {
-        self.channels = Some(channels);
-        self
-    }
-
-    /// Sets the encryption key; without one the client makes a random one.
-    pub fn key(mut self, key: EncryptionKey) -> Self {
-        self.key = Some(key);
-        self
-    }
-
-    /// Sets every limit and time; see [`ClientLimits`] for the defaults.
-    pub fn limits(mut self, limits: ClientLimits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Trusts these certificates, one or more as PEM, beside the system's, to vouch for `wss://` relays.
-    pub fn root_certificate_pem(mut self, pem: &[u8]) -> Self {
-        self.roots.push(pem.to_vec());
-        self
-    }
-
-    /// Connects; see [`Client::connect`]. If there are several relays, each is tried once.
-    ///
-    /// # Errors
-    /// What is wrong with the settings, or which part failed with the last relay tried, and what to try.
-    pub async fn connect(self) -> Result<Client, Error> {
-        let relays: Vec<_> = self.relays.iter().map(|url| RelayUrl::parse(url)).collect::<Result<_, _>>()?;
-        if relays.is_empty() {
-            return Err(Error::NoRelay);
-        }
-        let mut roots = Roots::default();
-        for pem in &self.roots {
-            roots.add_pem(pem)?;
-        }
-        let mut limits = self.limits;
-        limits.channels_max = self.channels.unwrap_or(limits.channels_max);
-        let mut seed = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *seed).map_err(Error::Entropy)?;
-        let machine = Machine::new(ClientConfig { limits, relays: relays.len(), key: self.key }, *seed);
-
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let (reply, joined) = oneshot::channel();
-        let news = Arc::new(News::default());
-        let link = Link::new(relays, roots);
-        // Leaves if this future is dropped.
-        let guard = LeaveOnDrop(Some(sender.clone()));
-        tokio::spawn(Driver::new(machine, link, (sender.clone(), receiver), Arc::clone(&news), reply));
-        joined.await.unwrap_or(Err(Error::Left))?;
-        let first_id = news.id().ok_or(Error::Left)?;
-        guard.disarm();
-        Ok(Client { news, commands: sender, first_id })
-    }
-}
-
-/// Stops the driver unless the client has come to be.
-struct LeaveOnDrop(Option<mpsc::UnboundedSender<Command>>);
-
-impl LeaveOnDrop {
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for LeaveOnDrop {
-    fn drop(&mut self) {
-        if let Some(commands) = &self.0 {
-            let _ = commands.send(Command::Leave { done: None });
-        }
     }
 }

@@ -12,7 +12,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use phantom_core::client::{
-    Client as Machine, ConnectError, End, Event as News, Input, Output, RequestError, SendError, SetKeyError,
+    Client as Machine, ConnectError, End, Event as News, Fate, Held, Input, Output, RequestError, SendError,
+    SetKeyError, Traffic,
 };
 use phantom_core::crypto::EncryptionKey;
 use phantom_core::id::{ChannelId, PeerId, RequestId};
@@ -26,8 +27,9 @@ use crate::link::{Happened, Link};
 use crate::news::News as Board;
 use crate::pipe::Pipe;
 use crate::socket::Incoming;
+use crate::trace::Trace;
 use crate::waker::DriverWaker;
-use crate::{AskError, Channel, ChannelError, ChannelState, Error, Event};
+use crate::{AskError, Channel, ChannelError, ChannelState, ClientStats, Error, Event};
 
 /// Rounds of one turn.
 const ROUNDS: usize = 8;
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     SetChannelKey { channel: ChannelId, key: EncryptionKey, reply: oneshot::Sender<Result<(), SetKeyError>> },
     Unlock { channel: ChannelId, reply: oneshot::Sender<u32> },
     Abort { channel: ChannelId },
+    Stats { reply: oneshot::Sender<ClientStats> },
+    ChannelStats { channel: ChannelId, reply: oneshot::Sender<(Traffic, Held, Fate)> },
     DialNow,
     Leave { done: Option<oneshot::Sender<()>> },
 }
@@ -74,6 +78,8 @@ pub(crate) struct Driver {
     /// Why the link could not be made, until the machine has drawn its conclusion.
     failure: Option<Error>,
     leaving: Option<Vec<oneshot::Sender<()>>>,
+    times_online: u64,
+    trace: Trace,
 }
 
 /// One channel's way between its pipe and the machine.
@@ -124,6 +130,8 @@ impl Driver {
             joining: Some(Joining { reply: joined, failed: 0 }),
             failure: None,
             leaving: None,
+            times_online: 0,
+            trace: Trace::new(),
         }
     }
 
@@ -191,6 +199,16 @@ impl Driver {
             }
             // It may be over already.
             Command::Abort { channel } => drop(self.machine.abort(now, channel)),
+            Command::Stats { reply } => drop(reply.send(ClientStats {
+                round_trip: self.machine.round_trip(),
+                reconnects: self.times_online.saturating_sub(1),
+                channels: self.channels.len(),
+            })),
+            Command::ChannelStats { channel, reply } => {
+                let traffic = self.machine.traffic(channel).unwrap_or_default();
+                let held = self.machine.held(channel).unwrap_or_default();
+                let _ = reply.send((traffic, held, self.machine.fate(channel).unwrap_or_default()));
+            }
             Command::DialNow => self.machine.dial_now(now),
             Command::Leave { done } => {
                 if self.leaving.is_none() {
@@ -273,6 +291,7 @@ impl Driver {
             match output {
                 Output::Dial { relay } => {
                     self.link.dial(relay);
+                    self.trace.dial(&self.link.relay());
                     dialled = true;
                 }
                 Output::Transmit(frame) => self.link.feed(frame),
@@ -297,8 +316,10 @@ impl Driver {
     }
 
     fn on_event(&mut self, now: Instant, event: News) {
+        self.trace.event(&event, self.failure.as_ref());
         match event {
             News::Online { id, kept } => {
+                self.times_online += 1;
                 self.board.on_event(Event::Online { id, kept });
                 if let Some(joining) = self.joining.take() {
                     let _ = joining.reply.send(Ok(()));

@@ -29,13 +29,19 @@
 //!   once; what is sent before both sides have set the same key waits for that.
 //! * One task on the tokio runtime does the work. It is started by `connect` and ends when the `Client` is dropped.
 //!
+//! * A channel can be a [`ByteStream`], which reads and writes like a TCP connection.
+//! * With the feature `tracing`, which is off by default, a client tells what happens: a span `phantom_client` for each, a span
+//!   `channel` in it for each channel, and events in them for dial, online, offline, request, opened, secured, interrupted, resumed and
+//!   ended. IDs are told at the level `debug` only; keys, tokens and what is in packets are never told.
+//!
 //! # What holds for every future here
 //!
 //! It is `Send`, and it may be dropped at any time: what it has not returned has not happened, or is undone. A packet is either
 //! taken by [`Channel::send`], which then returned its number, or it is not; a packet is never lost between two calls of
-//! [`Channel::receive_bytes`]. The library starts no threads, prints nothing, and panics on nothing that comes from outside.
+//! [`Channel::receive_bytes`]. Where a call goes on though nobody waits for it, its text says so. The library starts no threads, prints nothing, and panics on nothing that comes from outside.
 #![forbid(unsafe_code)]
 
+mod builder;
 mod channel;
 mod client;
 mod clock;
@@ -43,22 +49,38 @@ mod dial;
 mod driver;
 mod error;
 mod event;
+mod fingerprint;
+mod handlers;
 mod link;
 mod news;
 mod pipe;
+mod proxy;
 mod request;
 mod socket;
+mod stats;
+mod stream;
 mod tls;
+mod token;
+mod trace;
+mod tunnel;
 mod url;
+mod wait;
 mod waker;
 
+pub use builder::ClientBuilder;
 pub use channel::{Channel, Receiver, Sender};
-pub use client::{Client, ClientBuilder};
-pub use error::{AskError, ChannelError, Error, HandleError, ReceiveError, SendError, Step};
+pub use client::Client;
+pub use error::{
+    AskError, ChannelError, Error, ErrorKind, HandleError, ProxyProblem, ReceiveError, SendError, Step,
+};
 pub use event::{ChannelState, Event};
+pub use fingerprint::{Fingerprint, FingerprintError};
+pub use handlers::Handlers;
 pub use request::Request;
+pub use stats::{ChannelStats, ClientStats, Rates};
+pub use stream::{ByteReader, ByteStream, ByteWriter};
 
-pub use phantom_core::client::{ClientLimits, ConnectError, End, Fate, SetKeyError};
+pub use phantom_core::client::{ClientLimits, ConnectError, End, Fate, Held, SetKeyError, Traffic};
 pub use phantom_core::crypto::{EncryptionKey, Role};
 pub use phantom_core::id::{ChannelId, PeerId};
 pub use phantom_core::packet::{self, Packet, Registry};

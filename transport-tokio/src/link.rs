@@ -8,9 +8,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use phantom_core::wire::CloseCode;
 
-use crate::dial::{Progress, dial};
+use crate::dial::{Means, Progress, dial};
 use crate::socket::{Incoming, ROOM, Socket};
-use crate::tls::Roots;
 use crate::url::RelayUrl;
 use crate::{Error, Step};
 
@@ -18,7 +17,7 @@ type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 pub(crate) struct Link {
     relays: Vec<RelayUrl>,
-    roots: Arc<Roots>,
+    means: Arc<Means>,
     /// The relay that was dialled last.
     relay: usize,
     state: State,
@@ -40,14 +39,14 @@ pub(crate) enum Happened {
 
 impl Link {
     /// `relays` must not be empty.
-    pub(crate) fn new(relays: Vec<RelayUrl>, roots: Roots) -> Self {
-        Self { relays, roots: Arc::new(roots), relay: 0, state: State::Down, goodbye: None }
+    pub(crate) fn new(relays: Vec<RelayUrl>, means: Means) -> Self {
+        Self { relays, means: Arc::new(means), relay: 0, state: State::Down, goodbye: None }
     }
 
     pub(crate) fn dial(&mut self, relay: usize) {
         self.relay = relay.min(self.relays.len() - 1);
         let progress = Progress::default();
-        let task = Box::pin(dial(self.relays[self.relay].clone(), Arc::clone(&self.roots), progress.clone()));
+        let task = Box::pin(dial(self.relays[self.relay].clone(), Arc::clone(&self.means), progress.clone()));
         self.state = State::Dialing { task, progress };
     }
 

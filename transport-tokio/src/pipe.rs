@@ -1,8 +1,10 @@
 //! What a channel's handles and the driver share: packets on their way in either direction, and what the channel has come to.
 //!
 //! Each part is behind its own lock, held for a few instructions and never across an `await`. Packets cross in batches: the
-//! driver swaps the whole outbox out, and fills the inbox to its brim. An outbox is full at [`OUTBOX_MAX_BYTES`]; an inbox takes
-//! what [`Inbox::room`] says, and the rest waits in the machine, where the end-to-end window counts it.
+//! driver swaps the whole outbox out, and fills the inbox to its brim. An outbox is full at [`OUTBOX_MAX_BYTES`]; an inbox is full at [`INBOX_MAX_BYTES`],
+//! and the rest waits in the machine, where the end-to-end window counts it.
+
+mod status;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,32 +15,35 @@ use phantom_core::client::{End, Fate, PACKET_MAX_UNSECURED};
 use phantom_core::crypto::Role;
 use phantom_core::id::{ChannelId, PeerId};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use self::status::Status;
 use crate::waker::DriverWaker;
-use crate::{ChannelError, ChannelState, SendError};
+use crate::{ChannelError, ChannelState, ChannelStats, SendError};
 
 /// Bytes of packets in an outbox; each packet counts [`PACKET_OVERHEAD`] more than it has. One packet always fits.
 const OUTBOX_MAX_BYTES: usize = 256 << 10;
 /// Bytes of packets in an inbox, counted alike.
 const INBOX_MAX_BYTES: usize = 256 << 10;
 const PACKET_OVERHEAD: usize = 32;
-/// States that wait for [`Channel::next_state`](crate::Channel::next_state); the oldest give way.
-const STATES_MAX: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Pipe {
     pub(crate) id: ChannelId,
     pub(crate) peer: PeerId,
     pub(crate) role: Role,
+    opened_at: Instant,
     outbox: Mutex<Outbox>,
     inbox: Mutex<Inbox>,
     status: Mutex<Status>,
     /// The outbox has room again, or the channel will take no more.
-    room: Notify,
+    pub(crate) room: Arc<Notify>,
     /// The inbox has packets, or the channel is over.
-    readable: Notify,
+    pub(crate) readable: Arc<Notify>,
     /// The status has changed.
-    changed: Notify,
+    pub(crate) changed: Arc<Notify>,
+    /// The other side has ended its byte stream.
+    stream_ended: AtomicBool,
     /// The driver has something to do here.
     dirty: AtomicBool,
     driver: Arc<DriverWaker>,
@@ -51,6 +56,8 @@ struct Outbox {
     packet_max: usize,
     /// Packets ever taken; also the number of the latest.
     accepted: u64,
+    /// Bytes of those.
+    accepted_bytes: u64,
     gate: Gate,
 }
 
@@ -69,23 +76,11 @@ struct Inbox {
     bytes: usize,
     /// The machine has, or may have, more.
     more: bool,
+    /// Packets and bytes that were taken.
+    taken: (u64, u64),
     /// Nobody will take anything any more.
     discard: bool,
     over: bool,
-}
-
-#[derive(Debug, Default)]
-struct Status {
-    secured: bool,
-    verifier: Option<[u8; 16]>,
-    /// What keeps the channel from being secured, until it has been told or something is done about it.
-    trouble: Option<ChannelError>,
-    /// The other side has all packets up to this number.
-    delivered: u64,
-    end: Option<(End, Fate)>,
-    states: VecDeque<ChannelState>,
-    /// The end has been told by `next_state`.
-    told_end: bool,
 }
 
 impl Pipe {
@@ -94,18 +89,21 @@ impl Pipe {
             id,
             peer,
             role,
+            opened_at: Instant::now(),
             outbox: Mutex::new(Outbox {
                 packets: VecDeque::new(),
                 bytes: 0,
                 packet_max: PACKET_MAX_UNSECURED,
                 accepted: 0,
+                accepted_bytes: 0,
                 gate: Gate::Open,
             }),
             inbox: Mutex::default(),
             status: Mutex::default(),
-            room: Notify::new(),
-            readable: Notify::new(),
-            changed: Notify::new(),
+            room: Arc::default(),
+            readable: Arc::default(),
+            changed: Arc::default(),
+            stream_ended: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             driver,
         }
@@ -129,34 +127,38 @@ impl Pipe {
         }
     }
 
+    /// Nothing if the outbox is full; otherwise whether a packet of this length would be taken.
+    pub(crate) fn admits(&self, len: usize) -> Option<Result<(), SendError>> {
+        let outbox = lock(&self.outbox);
+        let admitted = outbox.admits(len);
+        drop(outbox);
+        admitted.map(|admitted| admitted.map_err(|refused| self.refusal(refused)))
+    }
+
+    /// The same error, with the end if there is one.
+    fn refusal(&self, refused: SendError) -> SendError {
+        match (refused, self.end()) {
+            (SendError::Closing, Some((end, fate))) => SendError::Ended { end, fate },
+            (refused, _) => refused,
+        }
+    }
+
     /// Nothing if the outbox is full; otherwise the packet has been taken out of its place, or refused.
-    fn try_send(&self, packet: &mut Bytes) -> Option<Result<u64, SendError>> {
+    pub(crate) fn try_send(&self, packet: &mut Bytes) -> Option<Result<u64, SendError>> {
         let mut outbox = lock(&self.outbox);
-        match outbox.gate {
-            Gate::Open => {}
-            Gate::Finishing | Gate::Shut => {
-                drop(outbox);
-                return Some(Err(match self.end() {
-                    Some((end, fate)) => SendError::Ended { end, fate },
-                    None => SendError::Closing,
-                }));
-            }
-        }
-        let (len, max) = (packet.len(), outbox.packet_max);
-        if len > max {
-            return Some(Err(SendError::TooLarge { len, max }));
-        }
-        let cost = len + PACKET_OVERHEAD;
-        if !outbox.packets.is_empty() && outbox.bytes + cost > OUTBOX_MAX_BYTES {
-            return None;
+        if let Err(refused) = outbox.admits(packet.len())? {
+            drop(outbox);
+            return Some(Err(self.refusal(refused)));
         }
         let was_empty = outbox.packets.is_empty();
-        outbox.bytes += cost;
+        outbox.bytes += packet.len() + PACKET_OVERHEAD;
+        outbox.accepted_bytes += packet.len() as u64;
         outbox.packets.push_back(std::mem::take(packet));
         outbox.accepted += 1;
         let number = outbox.accepted;
         drop(outbox);
         if was_empty {
+            lock(&self.status).delivery.measured.get_or_insert_with(|| (number, Instant::now()));
             self.wake_driver();
         }
         Some(Ok(number))
@@ -177,10 +179,12 @@ impl Pipe {
         }
     }
 
-    fn try_receive(&self) -> Option<Result<Option<Bytes>, ChannelError>> {
+    pub(crate) fn try_receive(&self) -> Option<Result<Option<Bytes>, ChannelError>> {
         let mut inbox = lock(&self.inbox);
         if let Some(packet) = inbox.packets.pop_front() {
             inbox.bytes -= packet.len() + PACKET_OVERHEAD;
+            inbox.taken.0 += 1;
+            inbox.taken.1 += packet.len() as u64;
             let wants_more = inbox.more && inbox.bytes <= INBOX_MAX_BYTES / 2;
             if wants_more {
                 inbox.more = false;
@@ -241,21 +245,32 @@ impl Pipe {
     }
 
     pub(crate) async fn secured(&self) -> Result<(), ChannelError> {
-        self.wait(|status| match status.end {
-            _ if status.secured => Some(Ok(())),
-            Some((end, fate)) => Some(Err(ChannelError::Ended { end, fate })),
-            None => status.trouble.take().map(Err),
+        self.wait(|status| {
+            if status.secured {
+                return Some(Ok(()));
+            }
+            // The trouble comes first, for it is why: the other side may end the channel as soon as it knows of it.
+            let ended = || status.end.map(|(end, fate)| ChannelError::Ended { end, fate });
+            status.trouble.take().or_else(ended).map(Err)
         })
         .await
     }
 
     pub(crate) async fn delivered(&self, number: u64) -> Result<(), ChannelError> {
-        self.wait(|status| match status.end {
-            _ if status.delivered >= number => Some(Ok(())),
-            Some((end, fate)) => Some(Err(ChannelError::Ended { end, fate })),
-            None => None,
-        })
-        .await
+        self.wait(|status| status.delivered(number)).await
+    }
+
+    /// Nothing if it is not known yet whether packet `number` arrives.
+    pub(crate) fn try_delivered(&self, number: u64) -> Option<Result<(), ChannelError>> {
+        lock(&self.status).delivered(number)
+    }
+
+    pub(crate) fn on_stream_end(&self) {
+        self.stream_ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stream_ended(&self) -> bool {
+        self.stream_ended.load(Ordering::Relaxed)
     }
 
     pub(crate) async fn ended(&self) -> (End, Fate) {
@@ -277,6 +292,26 @@ impl Pipe {
 
     pub(crate) fn end(&self) -> Option<(End, Fate)> {
         lock(&self.status).end
+    }
+
+    /// What can be told without the machine, but for `fate`, what it knows of the packets. What has not reached it never left.
+    pub(crate) fn stats(&self, fate: Fate) -> ChannelStats {
+        let mut stats = ChannelStats::default();
+        let outbox = lock(&self.outbox);
+        let accepted = outbox.accepted;
+        stats.bytes_sent = outbox.accepted_bytes;
+        drop(outbox);
+        (stats.packets_received, stats.bytes_received) = lock(&self.inbox).taken;
+        let status = lock(&self.status);
+        let until = status.over_at.unwrap_or_else(Instant::now);
+        stats.age = until.duration_since(self.opened_at);
+        stats.delivery_time = status.delivery.latest;
+        stats.interruptions = status.interruptions;
+        stats.packets = match status.end {
+            Some((_, fate)) => fate,
+            None => Fate { unsent: accepted - fate.delivered - fate.uncertain, ..fate },
+        };
+        stats
     }
 
     pub(crate) fn is_secured(&self) -> bool {
@@ -392,11 +427,19 @@ impl Pipe {
     }
 
     pub(crate) fn on_delivered(&self, up_to: u64) {
-        self.change(|status| status.delivered = up_to);
+        self.change(|status| {
+            status.delivered = up_to;
+            if let Some((_, since)) = status.delivery.measured.take_if(|&mut (number, _)| number <= up_to) {
+                status.delivery.latest = Some(since.elapsed());
+            }
+        });
     }
 
     pub(crate) fn on_state(&self, state: ChannelState) {
-        self.change(|status| status.push(state));
+        self.change(|status| {
+            status.interruptions += u64::from(matches!(state, ChannelState::Interrupted { .. }));
+            status.push(state);
+        });
     }
 
     /// The other side ends the channel: it takes no more packets.
@@ -418,6 +461,8 @@ impl Pipe {
         fate.unsent = outbox.accepted - fate.delivered - fate.uncertain;
         drop(outbox);
         self.change(|status| {
+            status.delivered = status.delivered.max(fate.delivered);
+            status.over_at.get_or_insert_with(Instant::now);
             status.end.get_or_insert((end, fate));
         });
         lock(&self.inbox).over = true;
@@ -431,12 +476,18 @@ impl Pipe {
     }
 }
 
-impl Status {
-    fn push(&mut self, state: ChannelState) {
-        if self.states.len() == STATES_MAX {
-            self.states.pop_front();
+impl Outbox {
+    /// Nothing if it is full; otherwise whether a packet of this length may come in.
+    fn admits(&self, len: usize) -> Option<Result<(), SendError>> {
+        if !matches!(self.gate, Gate::Open) {
+            return Some(Err(SendError::Closing));
         }
-        self.states.push_back(state);
+        let max = self.packet_max;
+        if len > max {
+            return Some(Err(SendError::TooLarge { len, max }));
+        }
+        let full = !self.packets.is_empty() && self.bytes + len + PACKET_OVERHEAD > OUTBOX_MAX_BYTES;
+        (!full).then_some(Ok(()))
     }
 }
 

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use crate::Error;
 
 /// A relay's address, taken apart.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct RelayUrl {
     pub(crate) tls: bool,
     /// A name, or an IP address; an IPv6 address without its brackets.
@@ -20,7 +20,7 @@ pub(crate) struct RelayUrl {
 impl RelayUrl {
     /// Reads `ws://host[:port][/path][?query]`, or the same with `wss`. Ports are 80 and 443 by default, the path is `/`.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let refuse = |problem| Error::Url { url: text.to_owned(), problem };
+        let refuse = |problem| Error::Url { url: shown(text), problem };
         let (scheme, rest) =
             text.split_once("://").ok_or(refuse("it does not begin with ws:// or wss://"))?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
@@ -58,6 +58,22 @@ impl RelayUrl {
     }
 }
 
+/// The address without user name and query, which may hold what is not to be shown.
+fn shown(text: &str) -> String {
+    let text = text.split_once(['?', '#']).map_or_else(|| text.to_owned(), |(text, _)| format!("{text}?..."));
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://...@{rest}"),
+        (None, Some((_, rest))) => format!("...@{rest}"),
+        _ => text,
+    }
+}
+
+impl fmt::Debug for RelayUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RelayUrl({self})")
+    }
+}
+
 impl fmt::Display for RelayUrl {
     /// Host and port only: a query may hold what is not to be shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,6 +104,17 @@ mod tests {
             assert_eq!((url.tls, url.host.as_str(), url.port), (tls, host, port), "{text}");
             assert_eq!(url.uri.path_and_query().map(|path| path.as_str()), Some(path), "{text}");
         }
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        for text in ["ws://relay:0?token=secret", "ws://me:secret@relay", "me:secret@relay", "ws://x#secret"]
+        {
+            let error = RelayUrl::parse(text).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+        }
+        let url = RelayUrl::parse("ws://relay?token=secret").unwrap();
+        assert!(!format!("{url} {url:?}").contains("secret"), "{url:?}");
     }
 
     #[test]

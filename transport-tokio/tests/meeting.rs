@@ -67,6 +67,22 @@ async fn a_wrong_key_is_told_to_both_and_the_right_one_secures() {
 }
 
 #[tokio::test]
+async fn that_the_keys_differ_is_told_even_if_the_channel_has_ended_for_it() {
+    let relay = relay();
+    let builder = |text| Client::builder().relay(relay.url()).key(key(text));
+    let Pair { a: _a, b: _b, ab, ba } = Pair::of(builder("right"), builder("wrong")).await;
+    // The other side goes as soon as it knows; this one looks only afterwards.
+    let error = within(ba.secured()).await.unwrap_err();
+    assert!(matches!(error, ChannelError::KeysDiffer { .. }), "{error:?}");
+    drop(ba);
+    let end = within(ab.receive_bytes()).await.unwrap_err();
+    assert!(matches!(end, ChannelError::Ended { .. }), "{end:?}");
+    let error = within(ab.secured()).await.unwrap_err();
+    assert!(matches!(error, ChannelError::KeysDiffer { .. }), "{error:?}");
+    assert_eq!(within(ab.secured()).await, Err(end), "the cause is told once, then the end");
+}
+
+#[tokio::test]
 async fn what_cannot_be_asked_is_refused_at_once() {
     let relay = relay();
     let (a, b) = (connect(&relay.url()).await, connect(&relay.url()).await);

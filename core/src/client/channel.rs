@@ -17,7 +17,7 @@ use alloc::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::agreement::{Agreement, Means, News, Step};
-use super::event::{End, Event, Fate, Held};
+use super::event::{End, Event, Fate, Held, Traffic};
 use super::limits::{LINGER, REJOIN_REPEAT};
 use super::message::{Confirm, Message};
 use super::queue::SendQueue;
@@ -644,6 +644,13 @@ impl Channel {
             Stage::Ended { unread, .. } => Held { received: unread.held(), ..Held::default() },
         };
         Held { queued: self.queue.bytes(), ..held }
+    }
+
+    pub(super) fn traffic(&self) -> Traffic {
+        match &self.stage {
+            Stage::Secured { session, .. } => session.traffic(),
+            Stage::Agreeing { .. } | Stage::Ended { .. } => Traffic::default(),
+        }
     }
 
     pub(super) fn fate(&self) -> Fate {

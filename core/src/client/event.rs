@@ -215,3 +215,15 @@ pub struct Held {
     /// Bytes of records received whose packets were not taken, and of the packet that is being put together.
     pub received: usize,
 }
+
+/// What a channel has sealed and sent. It only grows, and ends with the session: before the channel is secured, and when it is over,
+/// everything is zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    /// Records sealed that carry packets or the end of the direction, each counted once.
+    pub records: u64,
+    /// The bytes of those that carry packets, as they are sent.
+    pub bytes: u64,
+    /// How often one of them was sent again.
+    pub resent: u64,
+}

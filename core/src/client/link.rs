@@ -39,6 +39,10 @@ pub(super) struct Link {
     id: Option<PeerId>,
     /// Before then a relay that restarts is not there.
     back_at: Option<Instant>,
+    /// Since when an answer is awaited whose time is to be measured.
+    measured_since: Option<Instant>,
+    /// The time of the latest answer of the relay that the link is online at.
+    round_trip: Option<Duration>,
 }
 
 struct Token {
@@ -91,6 +95,8 @@ impl Link {
             tokens: BTreeMap::new(),
             id: None,
             back_at: None,
+            measured_since: None,
+            round_trip: None,
         }
     }
 
@@ -133,6 +139,7 @@ impl Link {
             return Err(CloseCode::VersionUnsupported);
         }
         self.state = LinkState::Joining { until: now + limits.join_timeout };
+        self.measured_since = Some(now);
         let channels = limits.channels_max;
         Ok(match self.tokens.get(&self.relay) {
             None => ClientFrame::Register { version: VERSION, channels },
@@ -177,6 +184,7 @@ impl Link {
             dead_at: None,
         });
         self.attempts = 0;
+        self.answered(now);
         let kept = self.id == Some(id);
         self.id = Some(id);
         Ok(Some(kept))
@@ -190,6 +198,18 @@ impl Link {
         }
     }
 
+    /// What the relay answers at once has come: WELCOME or PONG.
+    pub(super) fn answered(&mut self, now: Instant) {
+        if let Some(since) = self.measured_since.take() {
+            self.round_trip = Some(now.since(since));
+        }
+    }
+
+    /// How long the relay took for its latest answer; nothing while it is not reached.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip.filter(|_| self.online().is_some())
+    }
+
     /// The transport is gone, or could not be had. Returns when it will be dialled again.
     pub(super) fn lost(
         &mut self,
@@ -198,6 +218,7 @@ impl Link {
         limits: &ClientLimits,
         rng: &mut Rng,
     ) -> Option<Instant> {
+        (self.measured_since, self.round_trip) = (None, None);
         if code.is_some_and(|code| !code.may_redial()) || self.state == LinkState::Stopped {
             self.state = LinkState::Stopped;
             return None;
@@ -252,6 +273,7 @@ impl Link {
                 // Every interval, whatever was sent: then the relay hears of us, and we of it, within two.
                 online.ping_at = now + online.ping_interval;
                 online.dead_at.get_or_insert(now + online.ping_interval);
+                self.measured_since.get_or_insert(now);
                 Some(Due::Ping)
             }
             _ => None,

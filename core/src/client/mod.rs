@@ -27,7 +27,7 @@ use core::ops::Bound;
 use bytes::{Buf, Bytes, BytesMut};
 
 pub use error::{ConnectError, NoChannel, RequestError, SendError, SetKeyError};
-pub use event::{End, Event, Fate, Held};
+pub use event::{End, Event, Fate, Held, Traffic};
 pub use io::{ClientConfig, Input, Output};
 pub use limits::ClientLimits;
 
@@ -263,7 +263,7 @@ impl Client {
                 }
             }
             Ok(RelayFrame::Attached { rendezvous, channel }) => self.attached(&rendezvous, channel),
-            Ok(RelayFrame::Pong { .. }) => {}
+            Ok(RelayFrame::Pong { .. }) => self.link.answered(self.now),
             Ok(RelayFrame::Drain { after_ms }) => {
                 self.link.drain(self.now, Duration::from_millis(u64::from(after_ms)));
                 self.event(Event::RelayRestarting { after_ms });
@@ -613,6 +613,19 @@ impl Client {
     #[must_use]
     pub fn held(&self, channel: ChannelId) -> Option<Held> {
         self.channels.get(&channel).map(Channel::held)
+    }
+
+    /// What a channel has sealed and sent so far; nothing if there is no such channel any more.
+    #[must_use]
+    pub fn traffic(&self, channel: ChannelId) -> Option<Traffic> {
+        self.channels.get(&channel).map(Channel::traffic)
+    }
+
+    /// How long the relay took for its latest answer, to a ping or to joining; nothing while it is not reached. Measured when the link
+    /// goes online and with every ping; what waits in the transport before it counts.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.link.round_trip()
     }
 
     // Helpers.

@@ -9,6 +9,7 @@ use alloc::collections::VecDeque;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::event::Traffic;
 use super::limits::{
     CONTROL_RECORDS, ClientLimits, FIRST_WINDOW, KEY_AGE, KEY_BYTES, KEY_RECORDS, PART_MIN, RETRANSMIT_PAUSE,
 };
@@ -54,6 +55,8 @@ pub(super) struct Outbound {
     packets_acked: u64,
     /// The next record to send again, during a pass.
     resend: Option<u64>,
+    /// Records sent again, ever.
+    resent: u64,
     /// Where and when the last pass began.
     last_pass: Option<(u64, Instant)>,
     fin: Fin,
@@ -93,6 +96,7 @@ impl Outbound {
             packets_sealed: 0,
             packets_acked: 0,
             resend: None,
+            resent: 0,
             last_pass: None,
             fin: Fin::Open,
             key_since: now,
@@ -246,6 +250,7 @@ impl Outbound {
         let index = usize::try_from(seq - self.base).ok()?;
         let mut frame = BytesMut::from(&*self.retained.get(index)?.frame);
         ForwardHeader { channel }.rewrite(&mut frame);
+        self.resent += 1;
         self.resend = Some(seq + 1).filter(|&next| next < self.sealer.next_seq());
         Some(frame.freeze())
     }
@@ -308,6 +313,11 @@ impl Outbound {
     /// Bytes of the records with packets that are not confirmed yet, and the number of all that are not.
     pub(super) fn held(&self) -> (usize, usize) {
         (usize::try_from(self.retained_bytes).unwrap_or(usize::MAX), self.retained.len())
+    }
+
+    /// What was sealed and sent, ever.
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic { records: self.sealer.next_seq(), bytes: self.sealed_total, resent: self.resent }
     }
 
     /// Whether something sealed is not confirmed yet.

@@ -5,7 +5,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::event::Held;
+use super::event::{Held, Traffic};
 use super::inbound::{Inbound, Refused};
 use super::limits::{
     ACK_BYTES, ACK_DELAY, ACK_RECORDS, ASK_IDLE, ASK_STALLED, ASKS_MAX, ClientLimits, GAP_MAX, GAPS_MAX,
@@ -452,6 +452,11 @@ impl Session {
     pub(super) fn held(&self) -> Held {
         let (unacked, unacked_records) = self.out.held();
         Held { queued: 0, unacked, unacked_records, received: self.inb.held() }
+    }
+
+    /// What it has sealed and sent.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.out.traffic()
     }
 
     /// Whether a record of the other side has ever opened: then it is secured, too.

@@ -20,7 +20,9 @@ pub fn relay() -> RunningRelay {
     relay_with(ServerConfig::default())
 }
 
-pub fn relay_with(config: ServerConfig) -> RunningRelay {
+pub fn relay_with(mut config: ServerConfig) -> RunningRelay {
+    // At the end of a test nobody answers its goodbye.
+    config.server.drain_timeout = Duration::ZERO;
     RelayServer::bind_with("127.0.0.1:0", config).unwrap().spawn().unwrap()
 }
 
@@ -123,12 +125,17 @@ impl Proxy {
 pub struct TlsProxy {
     pub address: SocketAddr,
     pub certificate_pem: String,
+    /// In DER, as is the public key.
+    pub certificate: Vec<u8>,
+    pub public_key: Vec<u8>,
 }
 
 impl TlsProxy {
     pub async fn to(target: SocketAddr) -> Self {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let certificate_pem = made.cert.pem();
+        let certificate = made.cert.der().to_vec();
+        let public_key = rcgen::PublicKeyData::subject_public_key_info(&made.signing_key);
         let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -152,6 +159,6 @@ impl TlsProxy {
                 });
             }
         });
-        Self { address, certificate_pem }
+        Self { address, certificate_pem, certificate, public_key }
     }
 }

@@ -309,3 +309,27 @@ fn limits_are_what_the_protocol_allows() {
         driven.dial();
     }
 }
+
+#[test]
+fn the_round_trip_is_measured_when_joining_and_with_each_ping() {
+    let mut driven = Driven::new(1);
+    assert_eq!(driven.link.round_trip(), None);
+    driven.dial();
+    driven.link.connected(driven.now, &driven.limits);
+    driven.now = driven.now + Duration::from_millis(500);
+    driven.link.hello(driven.now, VERSION, &[0; 16], 0, &driven.limits).unwrap();
+    driven.now = driven.now + Duration::from_millis(30);
+    assert_eq!(driven.link.round_trip(), None, "it is not online");
+    driven.link.welcome(driven.now, &welcome("AAAAAA"), &driven.limits).unwrap();
+    assert_eq!(driven.link.round_trip(), Some(Duration::from_millis(30)));
+    assert!(matches!(driven.wait(), Some(Due::Ping)));
+    driven.now = driven.now + Duration::from_millis(70);
+    driven.link.answered(driven.now);
+    assert_eq!(driven.link.round_trip(), Some(Duration::from_millis(70)));
+    // An answer to nothing measures nothing.
+    driven.now = driven.now + Duration::from_millis(900);
+    driven.link.answered(driven.now);
+    assert_eq!(driven.link.round_trip(), Some(Duration::from_millis(70)));
+    driven.link.lost(driven.now, None, &driven.limits, &mut driven.rng);
+    assert_eq!(driven.link.round_trip(), None);
+}

@@ -335,6 +335,9 @@ fn a_pass_needs_progress_or_a_second_and_is_never_begun_during_one() {
     assert_eq!(direction.poll(99), 7, "something has moved");
     direction.out.begin_pass(now + Duration::from_secs(3));
     assert_eq!(direction.poll(99), 7, "a second has gone by");
+    let traffic = direction.out.traffic();
+    assert_eq!((traffic.records, traffic.resent), (10, 10 + 7 + 7));
+    assert_eq!(traffic.bytes, 10 * (HEADER + 1 + 10 + TAG) as u64, "each counted once");
 }
 
 #[test]
