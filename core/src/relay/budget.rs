@@ -75,6 +75,10 @@ impl Budgets {
 
     /// Takes a CONNECT into account.
     pub(super) fn admit(&mut self, now: Instant, source: SourceGroup, limits: &RelayLimits) -> Admission {
+        // One of its accounts must not be forgotten to make room for the other.
+        for (group, _) in shares(source) {
+            self.sources.keep(now, group);
+        }
         let mut placed = true;
         for (group, _) in shares(source) {
             placed &= self.sources.enter(now, group, limits.sources_max);

@@ -50,7 +50,17 @@ impl<K: Ord + Copy, A: Account> Ledger<K, A> {
         true
     }
 
-    /// The same, but the entry that would have been forgotten first is forgotten early if there is no room.
+    /// What is remembered under `key` is not forgotten at this moment, for nobody's sake.
+    pub(super) fn keep(&mut self, now: Instant, key: K) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        if let Some(before) = entry.due.filter(|&at| at < now) {
+            entry.due = Some(now);
+            self.due.remove(&(before, key));
+            self.due.insert((now, key));
+        }
+    }
+
+    /// As [`enter`](Self::enter), but the entry that would have been forgotten first is forgotten early if there is no room.
     pub(super) fn enter_in_place_of_another(&mut self, now: Instant, key: K, max: usize) -> bool {
         if self.enter(now, key, max) {
             return true;
@@ -139,6 +149,18 @@ mod tests {
         assert!(enter(&mut ledger, 9, 1, 15), "who is there, is there");
         assert!(!enter(&mut ledger, 15, 3, 30), "it has something to say for longer now");
         assert!(enter(&mut ledger, 16, 3, 30) && ledger.get(1).is_none());
+    }
+
+    #[test]
+    fn what_is_kept_makes_no_room_at_this_moment() {
+        let mut ledger = Ledger::new();
+        assert!(enter(&mut ledger, 0, 1, 10) && enter(&mut ledger, 0, 2, 20));
+        ledger.keep(at(16), 1);
+        ledger.keep(at(16), 2);
+        assert!(!enter(&mut ledger, 16, 3, 30) && ledger.get(1).is_some());
+        assert!(enter(&mut ledger, 17, 3, 30) && ledger.get(1).is_none() && ledger.get(2).is_some());
+        ledger.keep(at(18), 1);
+        assert!(ledger.get(1).is_none() && ledger.check().count() == 2);
     }
 
     #[test]

@@ -316,18 +316,21 @@ impl Model {
 
     /// Whether all of these have a place, or have one now.
     fn place(&mut self, names: &[(String, u32)]) -> bool {
+        let now = self.now;
+        for account in self.accounts.iter_mut().filter(|a| names.iter().any(|(name, _)| *name == a.name)) {
+            account.connects = Spent { time: account.connects.now(now), at: now };
+        }
         let mut placed = true;
         for (name, _) in names {
             if self.accounts.iter().any(|account| account.name == *name) {
                 continue;
             }
-            let (asked, now) = (&self.asked, self.now);
+            let asked = &self.asked;
             self.accounts.retain(|account| {
                 let ends = |spent: Spent| spent.at + spent.time;
                 ends(account.connects) >= now
                     || ends(account.exact) >= now
                     || asked.iter().any(|a| a.counts.contains(&account.name))
-                    || names.iter().any(|(name, _)| *name == account.name)
             });
             placed &= self.accounts.len() < self.limits.sources_max;
             if self.accounts.len() < self.limits.sources_max {
