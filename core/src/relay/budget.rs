@@ -75,15 +75,8 @@ impl Budgets {
 
     /// Takes a CONNECT into account.
     pub(super) fn admit(&mut self, now: Instant, source: SourceGroup, limits: &RelayLimits) -> Admission {
-        // One of its accounts must not be forgotten to make room for the other.
-        for (group, _) in shares(source) {
-            self.sources.keep(now, group);
-        }
-        let mut placed = true;
-        for (group, _) in shares(source) {
-            placed &= self.sources.enter(now, group, limits.sources_max);
-        }
-        if !placed {
+        let groups = shares(source).map(|(group, _)| group);
+        if !self.sources.enter(now, groups, limits.sources_max) {
             return Admission::Uniform;
         }
         let accounts = || shares(source).filter_map(|(group, n)| Some((self.sources.get(group)?, n)));
@@ -211,6 +204,6 @@ impl Budgets {
 }
 
 /// The accounts of a source, and for how many sources each of them stands.
-fn shares(source: SourceGroup) -> impl Iterator<Item = (SourceGroup, u32)> {
+fn shares(source: SourceGroup) -> impl Iterator<Item = (SourceGroup, u32)> + Clone {
     [Some((source, 1)), source.site().map(|site| (site, SITE_FACTOR))].into_iter().flatten()
 }

@@ -1,6 +1,7 @@
 //! A bounded table of accounts, each forgotten as soon as there is nothing to remember of it.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::iter;
 
 use crate::time::Instant;
 
@@ -37,32 +38,31 @@ impl<K: Ord + Copy, A: Account> Ledger<K, A> {
         self.entries.len()
     }
 
-    /// Whether `key` has an entry, or has one now: there is none for it if `max` others have something to say.
-    pub(super) fn enter(&mut self, now: Instant, key: K, max: usize) -> bool {
-        if self.entries.contains_key(&key) {
+    /// Whether all of these have an entry, or have one now: none gets one if there is no room for all of them beside those that have
+    /// something to say.
+    pub(super) fn enter<I>(&mut self, now: Instant, keys: I, max: usize) -> bool
+    where
+        I: Iterator<Item = K> + Clone,
+    {
+        if keys.clone().all(|key| self.entries.contains_key(&key)) {
             return true;
         }
         self.release(now);
-        if self.entries.len() >= max {
+        let missing = keys.clone().filter(|key| !self.entries.contains_key(key)).count();
+        if self.entries.len() + missing > max {
             return false;
         }
-        self.insert(now, key);
+        for key in keys {
+            if !self.entries.contains_key(&key) {
+                self.insert(now, key);
+            }
+        }
         true
     }
 
-    /// What is remembered under `key` is not forgotten at this moment, for nobody's sake.
-    pub(super) fn keep(&mut self, now: Instant, key: K) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        if let Some(before) = entry.due.filter(|&at| at < now) {
-            entry.due = Some(now);
-            self.due.remove(&(before, key));
-            self.due.insert((now, key));
-        }
-    }
-
-    /// As [`enter`](Self::enter), but the entry that would have been forgotten first is forgotten early if there is no room.
+    /// As [`enter`](Self::enter) with one key, but the entry that would have been forgotten first is forgotten early if there is no room.
     pub(super) fn enter_in_place_of_another(&mut self, now: Instant, key: K, max: usize) -> bool {
-        if self.enter(now, key, max) {
+        if self.enter(now, iter::once(key), max) {
             return true;
         }
         let Some((_, oldest)) = self.due.pop_first().filter(|_| max > 0) else { return false };
@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn enter(ledger: &mut Ledger<u32, Until>, now: u64, key: u32, until: u64) -> bool {
-        let entered = ledger.enter(at(now), key, 2);
+        let entered = ledger.enter(at(now), iter::once(key), 2);
         ledger.change(key, |entry| entry.0 = Some(at(until)));
         assert!(ledger.due.len() <= ledger.entries.len() && ledger.entries.len() <= 2);
         entered
@@ -152,15 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_makes_no_room_at_this_moment() {
-        let mut ledger = Ledger::new();
-        assert!(enter(&mut ledger, 0, 1, 10) && enter(&mut ledger, 0, 2, 20));
-        ledger.keep(at(16), 1);
-        ledger.keep(at(16), 2);
-        assert!(!enter(&mut ledger, 16, 3, 30) && ledger.get(1).is_some());
-        assert!(enter(&mut ledger, 17, 3, 30) && ledger.get(1).is_none() && ledger.get(2).is_some());
-        ledger.keep(at(18), 1);
-        assert!(ledger.get(1).is_none() && ledger.check().count() == 2);
+    fn those_who_come_together_all_have_a_place_or_none() {
+        let mut ledger = Ledger::<u32, Until>::new();
+        assert!(enter(&mut ledger, 0, 1, 10));
+        assert!(!ledger.enter(at(9), [2, 3].into_iter(), 2) && ledger.len() == 1);
+        assert!(
+            !ledger.enter(at(11), [1, 2, 3].into_iter(), 2),
+            "who says nothing takes no place, and has none"
+        );
+        assert!(ledger.enter(at(11), [2, 3].into_iter(), 2) && ledger.len() == 2);
+        assert!(ledger.enter(at(11), [3, 2].into_iter(), 0), "who is there, is there");
     }
 
     #[test]
@@ -192,10 +193,10 @@ mod tests {
     fn a_crowd_is_forgotten_a_part_at_a_time() {
         let mut ledger = Ledger::<u32, Until>::new();
         for key in 0..1000 {
-            assert!(ledger.enter(at(0), key, 1000));
+            assert!(ledger.enter(at(0), iter::once(key), 1000));
         }
         ledger.release(at(1));
         assert_eq!(ledger.len(), 1000 - RELEASED_AT_ONCE);
-        assert!(ledger.enter(at(1), 2000, 1000));
+        assert!(ledger.enter(at(1), iter::once(2000), 1000));
     }
 }

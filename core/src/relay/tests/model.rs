@@ -314,32 +314,24 @@ impl Model {
         None
     }
 
-    /// Whether all of these have a place, or have one now.
+    /// Whether all of these have a place, or have one now. Who has nothing to be remembered has none.
     fn place(&mut self, names: &[(String, u32)]) -> bool {
-        let now = self.now;
-        for account in self.accounts.iter_mut().filter(|a| names.iter().any(|(name, _)| *name == a.name)) {
-            account.connects = Spent { time: account.connects.now(now), at: now };
+        let (asked, now) = (&self.asked, self.now);
+        let ends = |spent: Spent| spent.at + spent.time;
+        self.accounts.retain(|account| {
+            ends(account.connects) >= now
+                || ends(account.exact) >= now
+                || asked.iter().any(|a| a.counts.contains(&account.name))
+        });
+        let known = |name: &String| self.accounts.iter().any(|account| account.name == *name);
+        let new: Vec<_> = names.iter().map(|(name, _)| name).filter(|name| !known(name)).cloned().collect();
+        if self.accounts.len() + new.len() > self.limits.sources_max {
+            return false;
         }
-        let mut placed = true;
-        for (name, _) in names {
-            if self.accounts.iter().any(|account| account.name == *name) {
-                continue;
-            }
-            let asked = &self.asked;
-            self.accounts.retain(|account| {
-                let ends = |spent: Spent| spent.at + spent.time;
-                ends(account.connects) >= now
-                    || ends(account.exact) >= now
-                    || asked.iter().any(|a| a.counts.contains(&account.name))
-            });
-            placed &= self.accounts.len() < self.limits.sources_max;
-            if self.accounts.len() < self.limits.sources_max {
-                let (connects, exact) = (Spent::default(), Spent::default());
-                self.accounts.push(Account { name: name.clone(), connects, exact });
-                self.account(name).connects.at = self.now;
-            }
-        }
-        placed
+        let fresh = Spent { time: Duration::ZERO, at: now };
+        let account = |name| Account { name, connects: fresh, exact: fresh };
+        self.accounts.extend(new.into_iter().map(account));
+        true
     }
 
     fn account(&mut self, name: &str) -> &mut Account {
