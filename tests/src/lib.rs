@@ -16,6 +16,7 @@ pub mod puppet;
 pub mod raw;
 pub mod scenario;
 pub mod simulation;
+pub mod stranger;
 pub mod world;
 
 pub use hostile::{Meddler, Passage};

@@ -1,7 +1,8 @@
 //! Break, then heal: channels under anything that can happen to links, readers and relays, and what must hold all the while.
 //!
 //! After every step: what a side has taken is a prefix of what the other has sent, packet for packet; no channel holds more than
-//! its limits; nothing is reported delivered that the other side does not have. A channel that is secured never ends, unless the
+//! its limits; nothing is reported delivered that the other side does not have; the relay has passed nothing to anybody but the
+//! partner of who sent it, whatever strangers say. A channel that is secured never ends, unless the
 //! relay is a hostile one, and then only by a verdict that says so. After healing every channel that has not ended makes
 //! progress within [`HEALED_WITHIN`], and ends in good order with everything delivered.
 
@@ -17,6 +18,7 @@ use phantom_core::time::{Duration, Instant};
 use crate::World;
 use crate::hostile::{Chaos, Weights};
 use crate::link::Conditions;
+use crate::stranger;
 
 /// After healing, everything that was sent is delivered within this time: a dead link is noticed (30 s), the relay is dialled
 /// (30 s), the other end asked for again (60 s), and a way that leads nowhere left (8 s).
@@ -63,6 +65,17 @@ pub enum Action {
     Reachable(usize),
     /// The network of a client becomes slow, or fast.
     Delay(usize, u16),
+    /// There is hardly any memory for what is on the way to and from a client.
+    Narrow(usize),
+    /// And there is enough again.
+    Wide(usize),
+    /// A client that keeps no rule says something, so many times.
+    Mischief {
+        /// Which of the strangers.
+        stranger: usize,
+        /// How many frames.
+        count: u8,
+    },
     /// The relay dies.
     KillRelay,
     /// It is started, if it is dead.
@@ -102,12 +115,14 @@ pub struct Setup {
     pub small: bool,
     /// It begins before the channels are secured.
     pub early: bool,
+    /// Clients that have no channel and [keep no rule](stranger).
+    pub strangers: usize,
     /// What the relay does.
     pub hostile: Option<Weights>,
 }
 
 impl Setup {
-    /// How many clients there are.
+    /// How many clients there are, but for the strangers.
     #[must_use]
     pub fn nodes(&self) -> usize {
         if self.star { self.pairs + 1 } else { 2 * self.pairs }
@@ -208,6 +223,7 @@ pub struct Simulation {
     limits: ClientLimits,
     broken_for: Duration,
     tally: Tally,
+    mischief: Rng,
 }
 
 impl Simulation {
@@ -223,7 +239,7 @@ impl Simulation {
             limits.unacked_max_records = 24;
             limits.queue_max_bytes = 64 << 10;
         }
-        for _ in 0..setup.nodes() {
+        for _ in 0..setup.nodes() + setup.strangers {
             world.add(ClientConfig { limits: limits.clone(), ..ClientConfig::default() });
         }
         world.join_all();
@@ -255,7 +271,9 @@ impl Simulation {
             world.meddler = Some(Box::new(Chaos::new(weights)));
         }
         let looked = vec![0; setup.nodes()];
-        Self { world, setup, pairs, looked, limits, broken_for: Duration::ZERO, tally: Tally::default() }
+        let mischief = Rng::from_seed(&world.rng().bytes());
+        let (broken_for, tally) = (Duration::ZERO, Tally::default());
+        Self { world, setup, pairs, looked, limits, broken_for, tally, mischief }
     }
 
     /// Lets one thing happen.
@@ -283,6 +301,16 @@ impl Simulation {
             Action::Delay(node, ms) => {
                 world.nodes[node].conditions.delay = Duration::from_millis(u64::from(ms));
             }
+            Action::Narrow(node) => {
+                let conditions = &mut world.nodes[node].conditions;
+                (conditions.up_max, conditions.down_max) = (1, 1);
+            }
+            Action::Wide(node) => {
+                let Conditions { up_max, down_max, .. } = Conditions::default();
+                let conditions = &mut world.nodes[node].conditions;
+                (conditions.up_max, conditions.down_max) = (up_max, down_max);
+            }
+            Action::Mischief { stranger, count } => self.mischief(stranger, count),
             Action::KillRelay => world.kill_relay(),
             Action::StartRelay if world.relay.is_none() => world.start_relay(),
             Action::StartRelay => {}
@@ -355,7 +383,7 @@ impl Simulation {
             }
         }
         self.tally.dials = self.world.dials;
-        self.tally.redials = self.world.dials - self.setup.nodes() as u64;
+        self.tally.redials = self.world.dials - self.world.nodes.len() as u64;
         self.tally.trace = self.world.trace();
         Ok(self.tally)
     }
@@ -376,6 +404,15 @@ impl Simulation {
     /// Both ends are secured, and neither has ended for a fault.
     fn is_good(&self, pair: &[Side; 2]) -> bool {
         pair.iter().all(|side| side.was_secured && matches!(side.end, None | Some(End::Finished)))
+    }
+
+    fn mischief(&mut self, stranger: usize, count: u8) {
+        let node = self.setup.nodes() + stranger;
+        let known: Vec<_> = self.world.nodes.iter().filter_map(|node| node.client.id()).collect();
+        for _ in 0..count {
+            let frame = stranger::frame(&mut self.mischief, &known);
+            self.world.inject_to_relay(node, &frame);
+        }
     }
 
     /// In good order only if it is secured; before, it ends at once, and that is of no interest here.
@@ -441,7 +478,12 @@ impl Simulation {
                 self.check_memory(node, channel)?;
             }
         }
-        for node in 0..self.world.nodes.len() {
+        for &(from, to) in &self.world.passed {
+            let ends = |[a, b]: &[Side; 2]| [(a.node, b.node), (b.node, a.node)].contains(&(from, to));
+            hold!(self.pairs.iter().any(ends), "what client {from} sent went to client {to}");
+        }
+        self.world.passed.clear();
+        for node in 0..self.setup.nodes() {
             while let Some(&event) = self.world.nodes[node].events.get(self.looked[node]) {
                 self.looked[node] += 1;
                 self.look(node, event)?;
@@ -574,6 +616,7 @@ pub fn run(seed: u64) -> Result<Tally, Broken> {
         star: below(3) == 0,
         small: below(2) == 0,
         early: below(4) == 0,
+        strangers: below(3) as usize,
         hostile: (below(3) == 0).then(|| {
             // Half of the hostile ones do nothing that can end a channel, so that they reach far.
             let deadly = below(2) == 0;
@@ -591,10 +634,11 @@ pub fn run(seed: u64) -> Result<Tally, Broken> {
             }
         }),
     };
-    let weights: Vec<u64> = (0..18)
+    let weights: Vec<u64> = (0..21)
         .map(|kind| match kind {
             0 | 1 => 8,
-            17 => [0, 0, 0, 1][below(4) as usize],
+            19 if setup.strangers == 0 => 0,
+            20 => [0, 0, 0, 1][below(4) as usize],
             _ => [0, 0, 1, 2, 4][below(5) as usize],
         })
         .collect();
@@ -629,6 +673,9 @@ pub fn run(seed: u64) -> Result<Tally, Broken> {
             14 => Action::Read(node),
             15 => Action::ReadSome { pair, side, count: below(20) as u8 },
             16 => Action::DialNow(node),
+            17 => Action::Narrow(node),
+            18 => Action::Wide(node),
+            19 => Action::Mischief { stranger: node % setup.strangers, count: 1 + below(40) as u8 },
             _ => Action::Disconnect { pair, side },
         };
         done.push(action);

@@ -4,7 +4,7 @@
 //!   assertion; a busy loop would hide both.
 //! * All chance comes of one seed, and everything moved goes into a digest: two runs of one seed have the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::BytesMut;
 use phantom_core::client::{self, Client, ClientConfig};
@@ -32,6 +32,8 @@ pub struct World {
     pub captured: Option<Vec<u8>>,
     /// Times a link came to stand.
     pub dials: u64,
+    /// From whom to whom the relay has passed a payload.
+    pub passed: BTreeSet<(usize, usize)>,
     trace: blake3::Hasher,
     rng: Rng,
     owners: BTreeMap<ConnId, usize>,
@@ -59,6 +61,7 @@ impl World {
             meddler: None,
             captured: None,
             dials: 0,
+            passed: BTreeSet::new(),
             trace: blake3::Hasher::new(),
             rng,
             owners: BTreeMap::new(),
@@ -384,6 +387,7 @@ impl World {
             captured.extend_from_slice(frame);
         }
         let Some(&receiver) = self.owners.get(&to) else { return };
+        self.passed.extend(from.map(|from| (from, receiver)));
         let mut frames = vec![frame.to_vec()];
         if let Some(meddler) = &mut self.meddler {
             meddler.meddle(Passage { from, to: receiver, frames: &mut frames, rng: &mut self.rng });

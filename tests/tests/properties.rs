@@ -5,8 +5,16 @@ use phantom_tests::simulation::{Action, Broken, Setup, Simulation, Tally};
 use proptest::prelude::*;
 
 fn setups() -> impl Strategy<Value = Setup> {
-    (1..=2usize, any::<bool>(), any::<bool>(), proptest::bool::weighted(0.2))
-        .prop_map(|(pairs, star, small, early)| Setup { pairs, star, small, early, hostile: None })
+    (1..=2usize, any::<bool>(), any::<bool>(), proptest::bool::weighted(0.2), 1..=2usize).prop_map(
+        |(pairs, star, small, early, strangers)| Setup {
+            pairs,
+            star,
+            small,
+            early,
+            strangers,
+            hostile: None,
+        },
+    )
 }
 
 fn weights() -> impl Strategy<Value = Weights> {
@@ -29,6 +37,7 @@ fn weights() -> impl Strategy<Value = Weights> {
 fn actions(setup: &Setup) -> impl Strategy<Value = Vec<Action>> + use<> {
     let node = || 0..setup.nodes();
     let end = || (0..setup.pairs, 0..2usize);
+    let stranger = 0..setup.strangers;
     let action = prop_oneof![
         4 => (end(), 0..300u16).prop_map(|((pair, side), count)| Action::Send { pair, side, count }),
         4 => (0..5_000u32).prop_map(|ms| Action::Wait { ms }),
@@ -42,6 +51,9 @@ fn actions(setup: &Setup) -> impl Strategy<Value = Vec<Action>> + use<> {
         1 => node().prop_map(Action::Unreachable),
         1 => node().prop_map(Action::Reachable),
         1 => (node(), 0..1_000u16).prop_map(|(node, ms)| Action::Delay(node, ms)),
+        1 => node().prop_map(Action::Narrow),
+        1 => node().prop_map(Action::Wide),
+        1 => (stranger, 0..40u8).prop_map(|(stranger, count)| Action::Mischief { stranger, count }),
         1 => Just(Action::KillRelay),
         1 => Just(Action::StartRelay),
         1 => node().prop_map(Action::StopReading),
