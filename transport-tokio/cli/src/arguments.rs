@@ -6,6 +6,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use zeroize::Zeroizing;
 
+use crate::endpoint::Endpoint;
 use crate::fault::TABLE;
 
 const EXAMPLES: &str = "\
@@ -23,6 +24,9 @@ Examples:
 #[derive(Parser)]
 #[command(name = "phantom", version, after_help = format!("{EXAMPLES}\n\n{TABLE}"))]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -31,6 +35,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Demo(DemoArguments),
     Chat(ChatArguments),
+    Pipe(PipeArguments),
+    Forward(ForwardArguments),
     Send(SendArguments),
     Receive(ReceiveArguments),
     Relay(RelayArguments),
@@ -70,6 +76,62 @@ The end of input (Ctrl-D) ends the chat.
 pub(crate) struct ChatArguments {
     /// What the other side printed, or - to read it from the first line of standard input; without it, invite somebody
     pub(crate) invitation: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) invite: InviteArguments,
+}
+
+/// Join standard input here to standard output there, and the other way round
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  tar c photos | phantom pipe
+      Prints an invitation to standard error and waits.
+  phantom pipe INVITATION | tar x
+      Takes what comes.
+  phantom pipe - < invitation-and-data
+      The invitation is the first line, the rest is data.
+
+The end of input ends one direction; the other one goes on until the other
+side's input ends, too. With --json, the objects go to standard error.
+
+{TABLE}"))]
+pub(crate) struct PipeArguments {
+    /// What the other side printed, or - to read it from the first line of standard input; without it, invite somebody
+    pub(crate) invitation: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) invite: InviteArguments,
+}
+
+/// Let a TCP port on one side lead to a TCP port on the other
+#[derive(Args)]
+#[command(group(clap::ArgGroup::new("way").args(["listen", "to"]).required(true)), after_help = format!("\
+Examples:
+  phantom forward --to localhost:22
+      On the side that has the target. Prints an invitation.
+  phantom forward --listen 2222 INVITATION
+      On the other side. Then: ssh -p 2222 localhost
+  phantom forward --listen 5432
+      Either side can be the one that invites.
+  phantom forward --to db.example:5432 INVITATION
+
+Only the side that has the target names it: the other side reaches this
+target through it, and nothing else. A port without an address listens for
+this machine alone. Ctrl-C ends it.
+
+{TABLE}"))]
+pub(crate) struct ForwardArguments {
+    /// What the other side printed, or - to read it from standard input; without it, invite somebody
+    pub(crate) invitation: Option<String>,
+
+    /// Accept connections here, as port or address:port; 0 is a free port
+    #[arg(short, long, value_name = "PORT")]
+    pub(crate) listen: Option<Endpoint>,
+
+    /// Connect to this target, as host:port or a port of this machine
+    #[arg(short, long, value_name = "TARGET")]
+    pub(crate) to: Option<Endpoint>,
 
     #[command(flatten)]
     pub(crate) invite: InviteArguments,
@@ -142,6 +204,19 @@ pub(crate) struct RelayArguments {
         value_parser = NonEmptyStringValueParser::new()
     )]
     pub(crate) listen: String,
+}
+
+/// What is said, and how.
+#[derive(Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArguments {
+    /// Print one JSON object per line for everything a script needs, and nothing else
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Say nothing but results and what went wrong
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
 }
 
 /// Where and how to wait for the other side.

@@ -10,12 +10,13 @@ use phantom_core::packet::{self, Packet};
 use phantom_tokio::{Channel, ChannelError, End, PeerId, Receiver, Sender};
 
 use crate::arguments::ChatArguments;
+use crate::event::Event;
 use crate::fault::Fault;
 use crate::input::Lines;
 use crate::interrupt::Interrupt;
-use crate::meet::{self, Place};
+use crate::meet;
+use crate::message::Message;
 use crate::transfer::name::shown;
-use crate::transfer::watch;
 use crate::ui;
 
 /// What somebody typed.
@@ -26,38 +27,20 @@ struct Line {
 }
 
 pub(crate) async fn run(arguments: &ChatArguments, interrupt: &mut Interrupt) -> Result<(), Fault> {
-    let mut input = None;
-    match &arguments.invitation {
-        None => {
-            let place = Place::of_host(&arguments.invite)?;
-            place
-                .visit(interrupt, async |client| {
-                    let channel = place.wait_for_guest(client, "chat").await?;
-                    talk(channel, Lines::start()).await
-                })
-                .await
-        }
-        Some(invitation) => {
-            let invitation = meet::read_invitation(invitation, &mut input, interrupt).await?;
-            Place::of_guest(&invitation)
-                .visit(interrupt, async |client| {
-                    let channel = meet::go_to_host(client, invitation.id).await?;
-                    talk(channel, input.unwrap_or_else(Lines::start)).await
-                })
-                .await
-        }
-    }
+    let (invitation, invite) = (arguments.invitation.as_deref(), &arguments.invite);
+    meet::meet(invitation, invite, "chat", interrupt, async |channel| talk(channel, Lines::start()).await)
+        .await
 }
 
 /// Talks until either side has had enough.
 async fn talk(channel: Channel, lines: Lines) -> Result<(), Fault> {
     let peer = channel.opponent();
-    ui::note(format_args!("You talk with {peer}. Ctrl-D ends it."));
+    ui::note(Message::Talking { peer });
     let (sender, receiver) = channel.split();
     tokio::select! {
         result = listen(&receiver, peer) => result,
         never = speak(sender, lines) => match never {},
-        never = watch(async || receiver.next_state().await, |line| ui::note(line)) => match never {},
+        never = meet::watch(&receiver) => match never {},
     }
 }
 
@@ -66,22 +49,21 @@ async fn listen(receiver: &Receiver, peer: PeerId) -> Result<(), Fault> {
     loop {
         match receiver.receive_bytes().await {
             Ok(Some(bytes)) => match packet::decode(&bytes) {
+                Ok(Line { text }) if ui::is_json() => ui::event(&Event::Line { text: &text }),
                 Ok(Line { text }) if Term::stdout().is_term() => {
                     ui::say(format_args!("{peer}: {}", shown(&text)));
                 }
                 Ok(Line { text }) => ui::say(shown(&text)),
                 Err(_) => {
-                    return Err(Fault::peer(
-                        "the other side does not chat; is it phantom chat that runs there?",
-                    ));
+                    return Err(Fault::peer(Message::OtherProgram { program: "phantom chat" }));
                 }
             },
             Ok(None) => {
-                ui::note("The chat is over: somebody left, and everything said has arrived.");
+                ui::note(Message::ChatOver);
                 return Ok(());
             }
             Err(ChannelError::Ended { end: End::Aborted { code: 0 }, .. }) => {
-                return Err(Fault::peer("the other side left"));
+                return Err(Fault::peer(Message::PeerLeft));
             }
             Err(ChannelError::Ended { end, .. }) => return Err(meet::ended(end)),
             Err(error) => return Err(Fault::peer(error.to_string())),
@@ -122,9 +104,10 @@ async fn confirm(sender: &Sender, before: u64, said: u64) -> u64 {
             () = std::future::ready(()) => break,
         }
     }
+    ui::event(&Event::Delivered { lines: heard - before });
     match heard - before {
-        1 => ui::note("✓ delivered"),
-        lines => ui::note(format_args!("✓ {lines} lines delivered")),
+        1 => ui::note(Message::Delivered),
+        lines => ui::note(Message::LinesDelivered { lines }),
     }
     heard
 }

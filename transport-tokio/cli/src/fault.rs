@@ -6,6 +6,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::message::Message;
+
 /// Whose matter a failure is: the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -71,7 +73,12 @@ impl Fault {
 
     /// A signal ended the program.
     pub(crate) fn signal(number: u8) -> Self {
-        Self { status: 128 + number, sentence: "stopped".to_owned() }
+        Self { status: 128 + number, sentence: Message::Stopped.into() }
+    }
+
+    /// The exit status.
+    pub(crate) fn status(&self) -> u8 {
+        self.status
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

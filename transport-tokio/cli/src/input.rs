@@ -1,12 +1,15 @@
-//! Standard input, line by line, without anything else having to wait for it.
+//! Standard input, by lines or by the bytes, without anything else having to wait for it.
 
 use std::io::{self, BufRead, Read};
 use std::thread;
 
-use tokio::sync::mpsc;
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
 
 /// Bytes of a line; what is longer counts as several.
 const LINE_MAX: u64 = 16 * 1024;
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
 /// Lines read ahead.
 const AHEAD: usize = 16;
 
@@ -32,6 +35,57 @@ impl Lines {
     /// The next line, without its end; nothing at the end of input. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<String> {
         self.0.recv().await
+    }
+}
+
+/// The first line of standard input and no more of it; an empty one at its end. If the future is dropped, the line is lost.
+pub(crate) async fn first_line() -> String {
+    let (sender, line) = oneshot::channel();
+    thread::spawn(move || {
+        let line = read_line(&mut io::stdin().lock()).ok().flatten();
+        let _ = sender.send(line.unwrap_or_default());
+    });
+    line.await.unwrap_or_default()
+}
+
+/// The bytes of standard input as they come. There should be one of these in a program.
+pub(crate) struct Chunks(mpsc::Receiver<io::Result<Bytes>>);
+
+/// Standard input cannot be read.
+pub(crate) struct ReadError(pub(crate) io::Error);
+
+impl Chunks {
+    /// Begins to read, on a thread that ends with the program.
+    pub(crate) fn start() -> Self {
+        let (sender, chunks) = mpsc::channel(1);
+        thread::spawn(move || {
+            let mut input = io::stdin().lock();
+            loop {
+                let mut chunk = vec![0; CHUNK_BYTES];
+                let chunk = match input.read(&mut chunk) {
+                    Ok(0) => break,
+                    Ok(count) => {
+                        chunk.truncate(count);
+                        Ok(chunk.into())
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => Err(error),
+                };
+                let failed = chunk.is_err();
+                if sender.blocking_send(chunk).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        Self(chunks)
+    }
+
+    /// The next bytes, at least one; nothing at the end of input. Cancel-safe.
+    ///
+    /// # Errors
+    /// The system does not give them.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        self.0.recv().await.transpose().map_err(ReadError)
     }
 }
 

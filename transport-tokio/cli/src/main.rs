@@ -8,11 +8,17 @@ mod address;
 mod arguments;
 mod chat;
 mod demo;
+mod endpoint;
+mod event;
 mod fault;
+mod forward;
 mod input;
 mod interrupt;
 mod invitation;
+mod language;
 mod meet;
+mod message;
+mod pipe;
 mod progress;
 mod receive;
 mod relay;
@@ -27,11 +33,14 @@ use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
 use arguments::{Arguments, Command};
+use event::Event;
 use fault::{Fault, Status};
 use interrupt::Interrupt;
+use message::Message;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    ui::speak(&arguments.output);
     let result = match runtime(&arguments.command) {
         Ok(runtime) => {
             let result = runtime.block_on(run(&arguments.command));
@@ -39,12 +48,15 @@ fn main() -> ExitCode {
             runtime.shutdown_background();
             result
         }
-        Err(error) => Err(Fault::new(Status::Other, format!("the system gives no threads: {error}"))),
+        Err(error) => Err(Fault::new(Status::Other, Message::NoThreads { error: &error })),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            ui::event(&Event::End);
+            ExitCode::SUCCESS
+        }
         Err(fault) => {
-            ui::note(format_args!("phantom: {fault}"));
+            ui::fail(&fault);
             fault.exit_code()
         }
     }
@@ -60,12 +72,13 @@ fn runtime(command: &Command) -> io::Result<Runtime> {
 }
 
 async fn run(command: &Command) -> Result<(), Fault> {
-    let mut interrupt = Interrupt::listen().map_err(|error| {
-        Fault::new(Status::Other, format!("the system does not tell of signals: {error}"))
-    })?;
+    let mut interrupt = Interrupt::listen()
+        .map_err(|error| Fault::new(Status::Other, Message::NoSignals { error: &error }))?;
     match command {
         Command::Demo(arguments) => demo::run(arguments, &mut interrupt).await,
         Command::Chat(arguments) => chat::run(arguments, &mut interrupt).await,
+        Command::Pipe(arguments) => pipe::run(arguments, &mut interrupt).await,
+        Command::Forward(arguments) => forward::run(arguments, &mut interrupt).await,
         Command::Send(arguments) => send::run(arguments, &mut interrupt).await,
         Command::Receive(arguments) => receive::run(arguments, &mut interrupt).await,
         Command::Relay(arguments) => relay::run(arguments, &mut interrupt).await,

@@ -3,19 +3,24 @@
 //! Whoever asks is accepted, for only the key tells who it is; who has another key is sent away, and the waiting goes on. Nothing is
 //! done over a channel that is not secured.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use phantom_core::packet::{self, Packet};
 use phantom_tokio::{
     Answer, AskError, Channel, ChannelError, ChannelState, Client, EncryptionKey, End, Event, PeerId,
+    Receiver,
 };
 use tokio::time::timeout;
 
 use crate::address::{Address, PORT};
 use crate::arguments::InviteArguments;
+use crate::event::Event as Told;
 use crate::fault::Fault;
-use crate::input::Lines;
+use crate::input;
 use crate::interrupt::Interrupt;
 use crate::invitation::Invitation;
+use crate::message::Message;
 use crate::ui;
 
 /// How long somebody who was accepted may take to show the right key. Meanwhile others find this side busy.
@@ -39,10 +44,10 @@ impl Place {
     /// The relay's address or the key is none.
     pub(crate) fn of_host(arguments: &InviteArguments) -> Result<Self, Fault> {
         let key = arguments.key.as_ref().map(|text| EncryptionKey::parse(text)).transpose();
-        let key = key.map_err(|error| Fault::usage(format!("the key cannot be used: {error}")))?;
+        let key = key.map_err(|error| Fault::usage(Message::KeyUnusable { error: &error }))?;
         let default = format!("ws://127.0.0.1:{PORT}");
         let relay = arguments.relay.as_ref().unwrap_or(&default).parse();
-        let relay = relay.map_err(|error| Fault::usage(format!("the relay cannot be used: {error}")))?;
+        let relay = relay.map_err(|error| Fault::usage(Message::RelayUnusable { error: &error }))?;
         Ok(Self { relay, is_default: arguments.relay.is_none(), key })
     }
 
@@ -81,7 +86,8 @@ impl Place {
     }
 
     fn unreached(&self, error: &phantom_tokio::Error) -> Fault {
-        let mut sentence = format!("the relay {} was not reached: {error}", self.relay);
+        let (relay, error) = (self.relay.to_string(), error.to_string());
+        let mut sentence = String::from(Message::RelayUnreached { relay: &relay, error: &error });
         if self.is_default {
             sentence += "\n\nWithout --relay, three terminals are needed:\n  phantom relay\n  phantom send FILE\n  phantom receive INVITATION";
         }
@@ -104,14 +110,16 @@ impl Place {
                         Event::Offline { redial_in: None, .. } => return Err(relay_gone()),
                         Event::Offline { .. } if online => {
                             online = false;
-                            ui::note("The connection to the relay is interrupted; trying again.");
+                            ui::event(&Told::Offline);
+                            ui::note(Message::RelayInterrupted);
                         }
                         Event::Online { id: now, .. } => {
                             if !std::mem::replace(&mut online, true) {
-                                ui::note("The relay is there again.");
+                                ui::event(&Told::Online);
+                                ui::note(Message::RelayBack);
                             }
                             if std::mem::replace(&mut id, now) != now {
-                                ui::note("The old invitation is void; this is the new one.");
+                                ui::note(Message::InvitationVoid);
                                 self.invite(client, command).await?;
                             }
                         }
@@ -121,7 +129,8 @@ impl Place {
                 }
             };
             let guest = request.from();
-            ui::note(format_args!("{guest} asks to connect; accepted."));
+            ui::event(&Told::Request { from: guest });
+            ui::note(Message::Asks { guest });
             let secured = async {
                 let channel = request.accept().await.map_err(Refused::Gone)?;
                 secure(&channel).await.map_err(Refused::Channel)?;
@@ -130,23 +139,25 @@ impl Place {
             // A channel that is given up is dropped, which ends it.
             match timeout(SECURE_MAX, secured).await {
                 Ok(Ok(channel)) => {
-                    ui::note("Secured: the other side has the same key.");
+                    ui::event(&Told::Secured);
+                    ui::note(Message::Secured);
                     return Ok(channel);
                 }
                 Ok(Err(Refused::Channel(ChannelError::KeysDiffer { .. }))) => {
-                    ui::note(format_args!("{guest} has another key and was sent away. Still waiting."));
+                    ui::event(&Told::Refused { from: guest });
+                    ui::note(Message::OtherKey { guest });
                 }
                 Ok(Err(Refused::Channel(error @ ChannelError::Locked { .. }))) => {
                     return Err(Fault::keys(error.to_string()));
                 }
                 Ok(Err(Refused::Channel(error))) => {
-                    ui::note(format_args!("{guest} did not get in: {error}. Still waiting."));
+                    ui::note(Message::NotIn { guest, error: &error });
                 }
                 Ok(Err(Refused::Gone(error))) => {
-                    ui::note(format_args!("{guest} did not get in: {error}. Still waiting."));
+                    ui::note(Message::NotIn { guest, error: &error });
                 }
                 Err(_elapsed) => {
-                    ui::note(format_args!("{guest} showed no key in time and was sent away. Still waiting."));
+                    ui::note(Message::NoKeyInTime { guest });
                 }
             }
         }
@@ -159,11 +170,16 @@ impl Place {
         };
         let invitation = Invitation { relay: self.relay.clone(), id: client.id(), key };
         let text = invitation.to_text();
-        ui::note("Your invitation:");
+        if ui::is_json() {
+            let relay = self.relay.to_string();
+            ui::event(&Told::Invitation { invitation: &text, relay: &relay, id: client.id(), command });
+            return Ok(());
+        }
+        ui::note(Message::InvitationIs);
         ui::say(&*text);
-        ui::note("On the other side, run:");
+        ui::note(Message::RunThere);
         ui::command(format_args!("phantom {command} \"{}\"", *text));
-        ui::note("Waiting for the other side. Ctrl-C ends it.");
+        ui::note(Message::Waiting);
         Ok(())
     }
 }
@@ -173,22 +189,20 @@ impl Place {
 /// # Errors
 /// There is nobody, or somebody who declines or has another key.
 pub(crate) async fn go_to_host(client: &Client, host: PeerId) -> Result<Channel, Fault> {
-    ui::note(format_args!("Asking {host} to connect."));
+    ui::event(&Told::Asking { id: host });
+    ui::note(Message::Asking { host });
     let channel = client.ask(host).await.map_err(|error| match error {
-        AskError::Answer(Answer::TargetNotFound) => Fault::peer(format!(
-            "nobody with the ID {host} is at the relay; ask the other side whether it still waits, or for a new invitation"
-        )),
+        AskError::Answer(Answer::TargetNotFound) => Fault::peer(Message::Nobody { host }),
         AskError::Answer(Answer::VersionUnsupported) => Fault::relay(error.to_string()),
-        _ => Fault::peer(format!("{host} was not reached: {error}")),
+        _ => Fault::peer(Message::Unreached { host, error: &error }),
     })?;
     secure(&channel).await.map_err(|error| match error {
-        ChannelError::KeysDiffer { .. } => Fault::keys(
-            "the keys differ: the key in the invitation is not the one that the other side has; ask for the invitation again",
-        ),
+        ChannelError::KeysDiffer { .. } => Fault::keys(Message::KeysDiffer),
         ChannelError::Ended { end, .. } => ended(end),
         error => Fault::keys(error.to_string()),
     })?;
-    ui::note("Secured: the other side has the same key.");
+    ui::event(&Told::Secured);
+    ui::note(Message::Secured);
     Ok(channel)
 }
 
@@ -213,19 +227,14 @@ async fn why_ended(channel: &Channel, ended: ChannelError) -> ChannelError {
     ended
 }
 
-/// Reads an invitation from an argument, or from standard input if it is `-`.
+/// Reads an invitation from an argument, or the first line of standard input if it is `-`.
 ///
 /// # Errors
 /// It is none.
-pub(crate) async fn read_invitation(
-    argument: &str,
-    input: &mut Option<Lines>,
-    interrupt: &mut Interrupt,
-) -> Result<Invitation, Fault> {
+pub(crate) async fn read_invitation(argument: &str, interrupt: &mut Interrupt) -> Result<Invitation, Fault> {
     let line = if argument == "-" {
-        let input = input.get_or_insert_with(Lines::start);
         tokio::select! {
-            line = input.next() => line.unwrap_or_default(),
+            line = input::first_line() => line,
             fault = interrupt.wait() => return Err(fault),
         }
     } else {
@@ -234,21 +243,98 @@ pub(crate) async fn read_invitation(
     line.parse().map_err(|error: crate::invitation::InvitationError| Fault::usage(error.to_string()))
 }
 
+/// Meets the other side, as the one who invites or as the one who has the invitation, and does `work` over the channel.
+/// `other` is what the other side is to run, without the invitation.
+///
+/// # Errors
+/// The two did not meet, a signal came, or `work` failed.
+pub(crate) async fn meet(
+    invitation: Option<&str>,
+    invite: &InviteArguments,
+    other: &str,
+    interrupt: &mut Interrupt,
+    work: impl AsyncFnOnce(Channel) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    match invitation {
+        None => {
+            let place = Place::of_host(invite)?;
+            place
+                .visit(interrupt, async |client| work(place.wait_for_guest(client, other).await?).await)
+                .await
+        }
+        Some(text) => {
+            let invitation = read_invitation(text, interrupt).await?;
+            Place::of_guest(&invitation)
+                .visit(interrupt, async |client| work(go_to_host(client, invitation.id).await?).await)
+                .await
+        }
+    }
+}
+
+/// Says the first word and hears the other side's. `judge` decides whether the two go together. If they do not, the other side hears
+/// this side's word all the same, before the channel ends.
+///
+/// # Errors
+/// `judge` says what is wrong, or the other side is gone.
+pub(crate) async fn greet<P: Packet>(
+    channel: Channel,
+    hello: &P,
+    judge: impl FnOnce(Option<P>) -> Result<(), Fault>,
+) -> Result<Channel, Fault> {
+    // If the channel is over, what is heard says so.
+    let _told_below = channel.send(hello).await;
+    match channel.receive_bytes().await {
+        Ok(Some(word)) => match judge(packet::decode(&word).ok()) {
+            Ok(()) => Ok(channel),
+            Err(fault) => {
+                let _in_time_or_not = timeout(GOODBYE_MAX, channel.close()).await;
+                Err(fault)
+            }
+        },
+        Ok(None) => Err(Fault::peer(Message::PeerLeft)),
+        Err(error) => Err(over(error)),
+    }
+}
+
+/// Why nothing comes over a channel any more.
+pub(crate) fn over(error: ChannelError) -> Fault {
+    match error {
+        ChannelError::Ended { end, .. } => ended(end),
+        error => Fault::peer(error.to_string()),
+    }
+}
+
+/// Says when the way to the other side is cut and when it is there again.
+pub(crate) async fn watch(receiver: &Receiver) -> Infallible {
+    while let Some(state) = receiver.next_state().await {
+        match state {
+            ChannelState::Interrupted { .. } => {
+                ui::event(&Told::Interrupted);
+                ui::note(Message::Interrupted);
+            }
+            ChannelState::Resumed => {
+                ui::event(&Told::Resumed);
+                ui::note(Message::Resumed);
+            }
+            _ => {}
+        }
+    }
+    std::future::pending().await
+}
+
 /// Why nothing more can be said over a channel.
 pub(crate) fn ended(end: End) -> Fault {
     match end {
-        End::Finished => Fault::peer("the other side closed the channel before everything was done"),
-        End::Aborted { code: 0 } => Fault::peer("the other side stopped"),
-        End::Truncated => Fault::peer(
-            "the connection was interrupted and the other side did not come back in time; start again",
-        ),
-        End::Left(_) => Fault::peer("the other side left before it was known whether the keys are the same"),
+        End::Finished => Fault::peer(Message::ClosedEarly),
+        End::Aborted { code: 0 } => Fault::peer(Message::PeerStopped),
+        End::Truncated => Fault::peer(Message::PeerLost),
+        End::Left(_) => Fault::peer(Message::PeerLeftUnsecured),
         end => Fault::peer(end.to_string()),
     }
 }
 
 fn relay_gone() -> Fault {
-    Fault::relay("the relay is gone; start again")
+    Fault::relay(Message::RelayGone)
 }
 
 /// Why a guest did not get in.

@@ -5,26 +5,96 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use console::{Term, measure_text_width};
 use indicatif::DecimalBytes;
 
+use crate::arguments::OutputArguments;
+use crate::event::Event;
+use crate::fault::Fault;
+
+/// How this run speaks.
+struct Manner {
+    json: AtomicBool,
+    quiet: AtomicBool,
+    /// Standard output belongs to somebody's data.
+    output_is_data: AtomicBool,
+}
+
+static MANNER: Manner = Manner {
+    json: AtomicBool::new(false),
+    quiet: AtomicBool::new(false),
+    output_is_data: AtomicBool::new(false),
+};
+
+/// Speaks as the arguments say, from now on.
+pub(crate) fn speak(arguments: &OutputArguments) {
+    MANNER.json.store(arguments.json, Relaxed);
+    MANNER.quiet.store(arguments.quiet, Relaxed);
+}
+
+/// Standard output belongs to somebody's data: results go to standard error, too.
+pub(crate) fn output_is_data() {
+    MANNER.output_is_data.store(true, Relaxed);
+}
+
+/// Whether objects are printed instead of sentences.
+pub(crate) fn is_json() -> bool {
+    MANNER.json.load(Relaxed)
+}
+
 /// Says a result.
 pub(crate) fn say(line: impl Display) {
-    let lines = fit(&line.to_string(), &Term::stdout());
-    let _unheard = writeln!(io::stdout(), "{lines}").and_then(|()| io::stdout().flush());
+    if is_json() {
+        event(&Event::Text { text: &line.to_string() });
+    } else if MANNER.output_is_data.load(Relaxed) {
+        print(&fit(&line.to_string(), &Term::stderr()), io::stderr());
+    } else {
+        print(&fit(&line.to_string(), &Term::stdout()), io::stdout());
+    }
 }
 
 /// Says how things stand.
 pub(crate) fn note(line: impl Display) {
-    let lines = fit(&line.to_string(), &Term::stderr());
-    let _unheard = writeln!(io::stderr(), "{lines}");
+    if !is_json() && !MANNER.quiet.load(Relaxed) {
+        print(&fit(&line.to_string(), &Term::stderr()), io::stderr());
+    }
+}
+
+/// Tells a script what has happened, if one listens.
+pub(crate) fn event(event: &Event<'_>) {
+    if is_json() {
+        let object = event.to_json().to_string();
+        if MANNER.output_is_data.load(Relaxed) {
+            print(&object, io::stderr());
+        } else {
+            print(&object, io::stdout());
+        }
+    }
+}
+
+/// Says why the program ends.
+pub(crate) fn fail(fault: &Fault) {
+    if is_json() {
+        event(&Event::Error { status: fault.status(), text: &fault.to_string() });
+    } else {
+        print(&fit(&format!("phantom: {fault}"), &Term::stderr()), io::stderr());
+    }
+}
+
+/// One line at once, so that two threads do not mix theirs.
+fn print(line: &str, mut stream: impl Write) {
+    let _unheard = stream.write_all(format!("{line}\n").as_bytes()).and_then(|()| stream.flush());
 }
 
 /// Shows a command, which must stay one line to be copied.
 pub(crate) fn command(line: impl Display) {
-    let _unheard = writeln!(io::stderr(), "{line}");
+    if !is_json() && !MANNER.quiet.load(Relaxed) {
+        print(&line.to_string(), io::stderr());
+    }
 }
 
 /// Columns of the terminal that shows standard error, if one does.

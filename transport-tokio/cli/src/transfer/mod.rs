@@ -17,4 +17,3 @@ pub(crate) use receiving::receive;
 pub(crate) use sending::send;
 pub(crate) use sink::Target;
 pub(crate) use source::Source;
-pub(crate) use talk::watch;

@@ -20,7 +20,7 @@ pub(crate) enum Stream {
     Err,
 }
 
-/// A running `phantom`. Dropped, it is killed.
+/// A running `phantom`, whose lines are read. Dropped, it is killed.
 pub(crate) struct Phantom {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -40,9 +40,10 @@ pub(crate) struct Ended {
 pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phantom"));
     command.args(arguments);
-    for name in ["PHANTOM_RELAY", "PHANTOM_RELAY_LISTEN", "PHANTOM_KEY"] {
+    for name in ["PHANTOM_RELAY", "PHANTOM_RELAY_LISTEN", "PHANTOM_KEY", "LC_MESSAGES", "LANG", "NO_COLOR"] {
         command.env_remove(name);
     }
+    command.env("LC_ALL", "C.UTF-8").env("XDG_CONFIG_HOME", "/nonexistent");
     command
 }
 

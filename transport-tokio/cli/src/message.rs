@@ -1,0 +1,196 @@
+//! Every sentence of the program, in every language it has.
+//!
+//! A message without a translation does not compile, nor does a translation that forgets one of the message's values. Messages name
+//! no secret, and end with a full stop where they stand alone; those that follow `phantom:` do not.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use phantom_core::id::PeerId;
+
+use crate::endpoint::Endpoint;
+use crate::language::{self, Language};
+
+macro_rules! messages {
+    ($($name:ident $({ $($field:ident: $type:ty),+ })? => $english:literal, $russian:literal;)*) => {
+        /// Something to be said to the person at the terminal.
+        #[derive(Clone, Copy)]
+        pub(crate) enum Message<'a> {
+            $($name $({ $($field: $type),+ })?,)*
+        }
+
+        impl Message<'_> {
+            fn say(&self, language: Language, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match (self, language) {
+                    $(
+                        (Self::$name $({ $($field),+ })?, Language::English) => write!(f, $english),
+                        (Self::$name $({ $($field),+ })?, Language::Russian) => write!(f, $russian),
+                    )*
+                }
+            }
+        }
+    };
+}
+
+messages! {
+    // Meeting.
+    InvitationIs =>
+        "Your invitation:",
+        "Ваше приглашение:";
+    RunThere =>
+        "On the other side, run:",
+        "На другой стороне выполните:";
+    Waiting =>
+        "Waiting for the other side. Ctrl-C ends it.",
+        "Ждём другую сторону. Ctrl-C — закончить.";
+    RelayInterrupted =>
+        "The connection to the relay is interrupted; trying again.",
+        "Связь с ретранслятором прервана; пробуем снова.";
+    RelayBack =>
+        "The relay is there again.",
+        "Ретранслятор снова на связи.";
+    InvitationVoid =>
+        "The old invitation is void; this is the new one.",
+        "Прежнее приглашение недействительно, вот новое.";
+    Asks { guest: PeerId } =>
+        "{guest} asks to connect; accepted.",
+        "{guest} просит соединения; принято.";
+    Secured =>
+        "Secured: the other side has the same key.",
+        "Канал защищён: у другой стороны тот же ключ.";
+    OtherKey { guest: PeerId } =>
+        "{guest} has another key and was sent away. Still waiting.",
+        "У {guest} другой ключ; ему отказано. Ждём дальше.";
+    NotIn { guest: PeerId, error: &'a dyn fmt::Display } =>
+        "{guest} did not get in: {error}. Still waiting.",
+        "{guest} не вошёл: {error}. Ждём дальше.";
+    NoKeyInTime { guest: PeerId } =>
+        "{guest} showed no key in time and was sent away. Still waiting.",
+        "{guest} вовремя не показал ключ; ему отказано. Ждём дальше.";
+    Asking { host: PeerId } =>
+        "Asking {host} to connect.",
+        "Просим {host} о соединении.";
+    Nobody { host: PeerId } =>
+        "nobody with the ID {host} is at the relay; ask the other side whether it still waits, or for a new invitation",
+        "на ретрансляторе нет никого с ID {host}; спросите другую сторону, ждёт ли она ещё, или попросите новое приглашение";
+    Unreached { host: PeerId, error: &'a dyn fmt::Display } =>
+        "{host} was not reached: {error}",
+        "соединиться с {host} не удалось: {error}";
+    KeysDiffer =>
+        "the keys differ: the key in the invitation is not the one that the other side has; ask for the invitation again",
+        "ключи не совпадают: в приглашении не тот ключ, что у другой стороны; попросите прислать приглашение ещё раз";
+    RelayUnreached { relay: &'a str, error: &'a str } =>
+        "the relay {relay} was not reached: {error}",
+        "ретранслятор {relay} недоступен: {error}";
+    RelayGone =>
+        "the relay is gone; start again",
+        "ретранслятор пропал; начните заново";
+    KeyUnusable { error: &'a dyn fmt::Display } =>
+        "the key cannot be used: {error}",
+        "ключ не годится: {error}";
+    RelayUnusable { error: &'a dyn fmt::Display } =>
+        "the relay cannot be used: {error}",
+        "адрес ретранслятора не годится: {error}";
+
+    // The way to the other side.
+    Interrupted =>
+        "Interrupted; waiting for the other side to come back. Nothing is lost.",
+        "Связь прервана; ждём возвращения другой стороны. Ничего не потеряно.";
+    Resumed =>
+        "The other side is there again.",
+        "Другая сторона снова на связи.";
+    ClosedEarly =>
+        "the other side closed the channel before everything was done",
+        "другая сторона закрыла канал раньше, чем всё было сделано";
+    PeerStopped =>
+        "the other side stopped",
+        "другая сторона остановилась";
+    PeerLost =>
+        "the connection was interrupted and the other side did not come back in time; start again",
+        "связь прервалась, и другая сторона вовремя не вернулась; начните заново";
+    PeerLeftUnsecured =>
+        "the other side left before it was known whether the keys are the same",
+        "другая сторона ушла раньше, чем стало ясно, совпадают ли ключи";
+    PeerLeft =>
+        "the other side left",
+        "другая сторона ушла";
+    OtherProgram { program: &'a str } =>
+        "the other side does something else; is it {program} that runs there?",
+        "другая сторона делает что-то другое; там точно запущено {program}?";
+    Misunderstood =>
+        "the two programs do not understand each other; update the older one",
+        "программы не понимают друг друга; обновите ту, что старше";
+    Stopped =>
+        "stopped",
+        "остановлено";
+
+    // The chat.
+    Talking { peer: PeerId } =>
+        "You talk with {peer}. Ctrl-D ends it.",
+        "Вы говорите с {peer}. Ctrl-D — закончить.";
+    ChatOver =>
+        "The chat is over: somebody left, and everything said has arrived.",
+        "Разговор окончен: кто-то ушёл, и всё сказанное дошло.";
+    Delivered =>
+        "✓ delivered",
+        "✓ доставлено";
+    LinesDelivered { lines: u64 } =>
+        "✓ {lines} lines delivered",
+        "✓ доставлено строк: {lines}";
+
+    // Pipe and forward.
+    InputUnread { error: &'a io::Error } =>
+        "standard input cannot be read: {error}",
+        "не удаётся прочитать стандартный ввод: {error}";
+    OutputUnwritten { error: &'a io::Error } =>
+        "standard output cannot be written: {error}",
+        "не удаётся записать в стандартный вывод: {error}";
+    NoEndpoint =>
+        "write a port, or host:port, for example 2222 or localhost:22",
+        "нужен порт или узел:порт, например 2222 или localhost:22";
+    ListenOrTo =>
+        "name a port with --listen, or a target with --to",
+        "укажите порт (--listen) или цель (--to)";
+    NotListening { address: &'a Endpoint, error: &'a io::Error } =>
+        "nothing can be accepted at {address}: {error}; choose another port",
+        "принимать соединения на {address} нельзя: {error}; выберите другой порт";
+    Listening { address: SocketAddr } =>
+        "Connections to {address} go to the other side's target. Ctrl-C ends it.",
+        "Соединения с {address} ведут к цели на другой стороне. Ctrl-C — закончить.";
+    LeadsTo { target: &'a str } =>
+        "Connections of the other side go to {target}. Ctrl-C ends it.",
+        "Соединения другой стороны ведут к {target}. Ctrl-C — закончить.";
+    SameSide =>
+        "both sides do the same: one has to --listen, the other to name the target with --to",
+        "обе стороны делают одно и то же: одна должна слушать (--listen), другая — назвать цель (--to)";
+    NotAccepted { error: &'a io::Error } =>
+        "A connection was not accepted: {error}.",
+        "Соединение не принято: {error}.";
+    TargetUnreached { target: &'a str, error: &'a io::Error } =>
+        "{target} was not reached: {error}.",
+        "{target}: соединиться не удалось: {error}.";
+    TargetUnreachedThere =>
+        "The other side did not reach its target; see the message there.",
+        "Другая сторона не достучалась до своей цели; причина сказана там.";
+
+    // The system.
+    NoThreads { error: &'a io::Error } =>
+        "the system gives no threads: {error}",
+        "система не даёт потоков: {error}";
+    NoSignals { error: &'a io::Error } =>
+        "the system does not tell of signals: {error}",
+        "система не сообщает о сигналах: {error}";
+}
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.say(language::current(), f)
+    }
+}
+
+impl From<Message<'_>> for String {
+    fn from(message: Message<'_>) -> Self {
+        message.to_string()
+    }
+}
