@@ -5,7 +5,7 @@
 //! ```
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// The port of a relay for which nothing else is said.
@@ -25,6 +25,12 @@ pub(crate) struct Address {
 }
 
 impl Address {
+    /// A relay without TLS at an address of the network.
+    pub(crate) fn of(ip: IpAddr, port: u16) -> Self {
+        let host = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+        Self { tls: false, host, port, path: String::new() }
+    }
+
     /// Reads `host[:port][/path]`.
     ///
     /// # Errors

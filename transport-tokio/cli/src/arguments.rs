@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::endpoint::Endpoint;
 use crate::fault::TABLE;
+use crate::words::DRAWN_RANGE;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -165,13 +166,14 @@ Examples:
   phantom receive \"phantom://127.0.0.1:7777/AF83X1#KEY\"
       Into the current folder.
   phantom receive INVITATION --output ~/Downloads
-  phantom receive - < invitation.txt
-      Other users of this machine cannot see it.
+  phantom receive
+      Asks for the invitation, or for ID and key.
 
 {TABLE}"))]
 pub(crate) struct ReceiveArguments {
-    /// What the other side printed, or - to read it from standard input
-    pub(crate) invitation: String,
+    /// What the other side printed; without it, or with -, it is asked for or read from standard input, and stands in no list of
+    /// processes and no history of the shell
+    pub(crate) invitation: Option<String>,
 
     /// A folder that exists, or a name for the file; without it, the current folder
     #[arg(short, long, value_name = "DIR_OR_FILE")]
@@ -222,7 +224,8 @@ pub(crate) struct OutputArguments {
 /// Where and how to wait for the other side.
 #[derive(Args)]
 pub(crate) struct InviteArguments {
-    /// The relay to meet at [default: ws://127.0.0.1:7777]
+    /// The relay to meet at, or `here` for one inside this program; without it, the one in phantom/config.toml, one that runs on this
+    /// machine, or one inside this program
     #[arg(long, value_name = "URL", env = "PHANTOM_RELAY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) relay: Option<String>,
 
@@ -230,6 +233,26 @@ pub(crate) struct InviteArguments {
     /// environment
     #[arg(long, value_name = "KEY", env = "PHANTOM_KEY", hide_env_values = true, value_parser = secret)]
     pub(crate) key: Option<Zeroizing<String>>,
+
+    /// Make a key of words that can be said aloud: four random ones, or N, and one that checks them
+    #[arg(
+        long,
+        value_name = "N",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "4",
+        value_parser = clap::value_parser!(u8).range(DRAWN_RANGE),
+        conflicts_with = "key"
+    )]
+    pub(crate) words: Option<u8>,
+
+    /// Show the invitation as a QR code, too
+    #[arg(long)]
+    pub(crate) qr: bool,
+
+    /// Put the invitation into the terminal's clipboard
+    #[arg(long)]
+    pub(crate) copy: bool,
 }
 
 /// Takes any text: what is wrong with it is said later, without repeating it.

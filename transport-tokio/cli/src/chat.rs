@@ -37,11 +37,16 @@ async fn talk(channel: Channel, lines: Lines) -> Result<(), Fault> {
     let peer = channel.opponent();
     ui::note(Message::Talking { peer });
     let (sender, receiver) = channel.split();
-    tokio::select! {
+    let result = tokio::select! {
         result = listen(&receiver, peer) => result,
         never = speak(sender, lines) => match never {},
         never = meet::watch(&receiver) => match never {},
+    };
+    // Nobody types any more, so that this comes last.
+    if result.is_ok() {
+        ui::note(Message::ChatOver);
     }
+    result
 }
 
 /// Prints what comes, until nothing more comes.
@@ -50,16 +55,19 @@ async fn listen(receiver: &Receiver, peer: PeerId) -> Result<(), Fault> {
         match receiver.receive_bytes().await {
             Ok(Some(bytes)) => match packet::decode(&bytes) {
                 Ok(Line { text }) if ui::is_json() => ui::event(&Event::Line { text: &text }),
-                Ok(Line { text }) if Term::stdout().is_term() => {
-                    ui::say(format_args!("{peer}: {}", shown(&text)));
-                }
-                Ok(Line { text }) => ui::say(shown(&text)),
+                // What was pasted as several lines stays so; nothing else of the text can drive the terminal.
+                Ok(Line { text }) => text.split('\n').map(shown).for_each(|line| {
+                    if Term::stdout().is_term() {
+                        ui::say(format_args!("{peer}: {line}"));
+                    } else {
+                        ui::say(line);
+                    }
+                }),
                 Err(_) => {
                     return Err(Fault::peer(Message::OtherProgram { program: "phantom chat" }));
                 }
             },
             Ok(None) => {
-                ui::note(Message::ChatOver);
                 return Ok(());
             }
             Err(ChannelError::Ended { end: End::Aborted { code: 0 }, .. }) => {

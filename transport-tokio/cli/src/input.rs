@@ -6,6 +6,11 @@ use std::thread;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::editor::{self, Typed};
+use crate::ui;
+
+/// What stands before a line that is being typed.
+const PROMPT: &str = "> ";
 /// Bytes of a line; what is longer counts as several.
 const LINE_MAX: u64 = 16 * 1024;
 /// Bytes read at once.
@@ -14,11 +19,22 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const AHEAD: usize = 16;
 
 /// The lines of standard input. There should be one of these in a program.
-pub(crate) struct Lines(mpsc::Receiver<String>);
+pub(crate) enum Lines {
+    /// Somebody types them.
+    Typed(Typed),
+    /// They come from a file or a program.
+    Read(mpsc::Receiver<String>),
+}
 
 impl Lines {
     /// Begins to read, on a thread that ends with the program.
     pub(crate) fn start() -> Self {
+        if editor::is_there()
+            && !ui::is_json()
+            && let Some(typed) = Typed::start(PROMPT)
+        {
+            return Self::Typed(typed);
+        }
         let (sender, lines) = mpsc::channel(AHEAD);
         // Not a task: a read that waits for a person would keep the runtime from ending.
         thread::spawn(move || {
@@ -29,12 +45,15 @@ impl Lines {
                 }
             }
         });
-        Self(lines)
+        Self::Read(lines)
     }
 
     /// The next line, without its end; nothing at the end of input. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<String> {
-        self.0.recv().await
+        match self {
+            Self::Typed(lines) => lines.next().await,
+            Self::Read(lines) => lines.recv().await,
+        }
     }
 }
 

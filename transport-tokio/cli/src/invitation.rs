@@ -17,6 +17,7 @@ use phantom_core::id::PeerId;
 use zeroize::Zeroizing;
 
 use crate::address::{Address, AddressError, PORT, is_unreserved};
+use crate::words;
 
 const SCHEME: &str = "phantom";
 const SCHEME_TLS: &str = "phantoms";
@@ -57,6 +58,7 @@ impl FromStr for Invitation {
         let relay = Address::parse_rest(tls, relay, port).map_err(InvitationError::Relay)?;
         let id = id.parse().map_err(|_| InvitationError::Id)?;
         let key = percent_decode(key.ok_or(InvitationError::NoKey)?).ok_or(InvitationError::Encoding)?;
+        words::read_copied(&key).map_err(|_| InvitationError::Words)?;
         let key = EncryptionKey::parse(&key).map_err(InvitationError::Key)?;
         Ok(Self { relay, id, key })
     }
@@ -107,6 +109,7 @@ pub(crate) enum InvitationError {
     Id,
     NoKey,
     Encoding,
+    Words,
     Key(KeyError),
 }
 
@@ -127,7 +130,7 @@ impl fmt::Display for InvitationError {
             Self::Encoding => {
                 f.write_str("the key in the invitation was damaged when it was copied; copy it again")
             }
-            Self::Key(KeyError::Typo) => f.write_str(
+            Self::Words | Self::Key(KeyError::Typo) => f.write_str(
                 "the key in the invitation has a typo; compare it with the original, or copy it again",
             ),
             Self::Key(error) => write!(f, "the key in the invitation cannot be used: {error}"),

@@ -7,7 +7,10 @@
 mod address;
 mod arguments;
 mod chat;
+mod config;
 mod demo;
+mod editor;
+mod embedded;
 mod endpoint;
 mod event;
 mod fault;
@@ -23,8 +26,10 @@ mod progress;
 mod receive;
 mod relay;
 mod send;
+mod share;
 mod transfer;
 mod ui;
+mod words;
 
 use std::io;
 use std::process::ExitCode;

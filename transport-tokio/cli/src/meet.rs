@@ -4,6 +4,7 @@
 //! done over a channel that is not secured.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::time::Duration;
 
 use phantom_core::packet::{self, Packet};
@@ -13,47 +14,77 @@ use phantom_tokio::{
 };
 use tokio::time::timeout;
 
-use crate::address::{Address, PORT};
+use crate::address::{Address, AddressError};
 use crate::arguments::InviteArguments;
+use crate::config::Config;
+use crate::editor;
+use crate::embedded::{self, Embedded};
 use crate::event::Event as Told;
-use crate::fault::Fault;
+use crate::fault::{Fault, Status};
 use crate::input;
 use crate::interrupt::Interrupt;
-use crate::invitation::Invitation;
+use crate::invitation::{Invitation, InvitationError};
 use crate::message::Message;
+use crate::share;
 use crate::ui;
+use crate::words::{self, Reading};
 
 /// How long somebody who was accepted may take to show the right key. Meanwhile others find this side busy.
 const SECURE_MAX: Duration = Duration::from_secs(30);
 /// How long saying goodbye may take.
 pub(crate) const GOODBYE_MAX: Duration = Duration::from_secs(5);
 
+/// The name of a relay inside this program.
+const HERE: &str = "here";
+
 /// Where and with what to meet.
 pub(crate) struct Place {
     relay: Address,
-    /// Nobody chose this relay.
-    is_default: bool,
+    /// Where the other side finds it; at least one.
+    there: Vec<Address>,
+    embedded: Option<Embedded>,
     /// To be made at random, if it is not given.
     key: Option<EncryptionKey>,
+    qr: bool,
+    copy: bool,
 }
 
 impl Place {
-    /// The place of one who invites.
+    /// The place of one who invites: the relay that was named, or is in the settings, or runs on this machine; else one of our own.
     ///
     /// # Errors
     /// The relay's address or the key is none.
     pub(crate) fn of_host(arguments: &InviteArguments) -> Result<Self, Fault> {
-        let key = arguments.key.as_ref().map(|text| EncryptionKey::parse(text)).transpose();
-        let key = key.map_err(|error| Fault::usage(Message::KeyUnusable { error: &error }))?;
-        let default = format!("ws://127.0.0.1:{PORT}");
-        let relay = arguments.relay.as_ref().unwrap_or(&default).parse();
-        let relay = relay.map_err(|error| Fault::usage(Message::RelayUnusable { error: &error }))?;
-        Ok(Self { relay, is_default: arguments.relay.is_none(), key })
+        let key = key(arguments)?;
+        let named = match arguments.relay.as_deref() {
+            Some(HERE) => None,
+            Some(relay) => Some(
+                relay
+                    .parse()
+                    .map_err(|error: AddressError| Fault::usage(Message::RelayUnusable { error: &error }))?,
+            ),
+            None => Config::load()?.relay,
+        };
+        let found = || if arguments.relay.is_none() { found() } else { None };
+        let (relay, embedded) = match named.or_else(found) {
+            Some(relay) => (relay, None),
+            None => {
+                let embedded = Embedded::start()?;
+                (embedded.here(), Some(embedded))
+            }
+        };
+        let there = embedded.as_ref().map_or_else(|| vec![relay.clone()], Embedded::there);
+        if embedded.is_some() {
+            ui::note(Message::RelayHere { relay: &there[0] });
+        }
+        Ok(Self { relay, there, embedded, key, qr: arguments.qr, copy: arguments.copy })
     }
 
     /// The place an invitation leads to.
     pub(crate) fn of_guest(invitation: &Invitation) -> Self {
-        Self { relay: invitation.relay.clone(), is_default: false, key: Some(invitation.key.clone()) }
+        let relay = invitation.relay.clone();
+        let key = Some(invitation.key.clone());
+        Self { there: vec![relay.clone()], relay, embedded: None, key, qr: false, copy: false }
     }
 
     /// Joins the relay, does `work`, and leaves the relay, whatever has come of it: the other side learns at once that this one is
@@ -82,16 +113,18 @@ impl Place {
             _in_time_or_not = timeout(GOODBYE_MAX, client.leave()) => {}
             _impatient = interrupt.wait() => {}
         }
+        if let Some(embedded) = &self.embedded {
+            tokio::select! {
+                _in_time_or_not = timeout(GOODBYE_MAX, embedded.everybody_left()) => {}
+                _impatient = interrupt.wait() => {}
+            }
+        }
         result
     }
 
     fn unreached(&self, error: &phantom_tokio::Error) -> Fault {
         let (relay, error) = (self.relay.to_string(), error.to_string());
-        let mut sentence = String::from(Message::RelayUnreached { relay: &relay, error: &error });
-        if self.is_default {
-            sentence += "\n\nWithout --relay, three terminals are needed:\n  phantom relay\n  phantom send FILE\n  phantom receive INVITATION";
-        }
-        Fault::relay(sentence)
+        Fault::relay(Message::RelayUnreached { relay: &relay, error: &error })
     }
 
     /// Prints the invitation and waits until somebody with the right key is there.
@@ -168,20 +201,61 @@ impl Place {
             Some(key) => key.clone(),
             None => client.encryption_key().await.map_err(|_| relay_gone())?,
         };
-        let invitation = Invitation { relay: self.relay.clone(), id: client.id(), key };
-        let text = invitation.to_text();
+        let texts: Vec<_> = self
+            .there
+            .iter()
+            .map(|relay| Invitation { relay: relay.clone(), id: client.id(), key: key.clone() }.to_text())
+            .collect();
+        let (text, others) = texts.split_first().expect("a relay is somewhere");
         if ui::is_json() {
-            let relay = self.relay.to_string();
-            ui::event(&Told::Invitation { invitation: &text, relay: &relay, id: client.id(), command });
+            let relay = self.there[0].to_string();
+            ui::event(&Told::Invitation { invitation: text, relay: &relay, id: client.id(), command });
             return Ok(());
         }
         ui::note(Message::InvitationIs);
-        ui::say(&*text);
+        ui::say(&**text);
+        if self.qr {
+            share::show_qr(text);
+        }
+        if self.copy {
+            share::copy(text);
+        }
         ui::note(Message::RunThere);
-        ui::command(format_args!("phantom {command} \"{}\"", *text));
+        ui::command(format_args!("phantom {command} \"{}\"", **text));
+        if !others.is_empty() {
+            ui::note(Message::OrThere);
+        }
+        for text in others {
+            ui::command(format_args!("phantom {command} \"{}\"", **text));
+        }
         ui::note(Message::Waiting);
         Ok(())
     }
+}
+
+/// A relay that runs on this machine.
+fn found() -> Option<Address> {
+    let relay = embedded::find()?;
+    ui::note(Message::RelayFound { relay: &relay });
+    Some(relay)
+}
+
+/// The key that was given, or is to be of words.
+fn key(arguments: &InviteArguments) -> Result<Option<EncryptionKey>, Fault> {
+    let unusable = |error: &dyn Display| Fault::usage(Message::KeyUnusable { error });
+    let text = match (&arguments.key, arguments.words) {
+        (_, Some(words)) => {
+            ui::note(Message::WordsBits { words, bits: u32::from(words) * 10 });
+            words::draw(words)
+                .map_err(|error| Fault::new(Status::Other, Message::NoEntropy { error: &error }))?
+        }
+        (Some(text), None) => {
+            words::read_copied(text).map_err(|error| unusable(&error))?;
+            text.clone()
+        }
+        (None, None) => return Ok(None),
+    };
+    EncryptionKey::parse(&text).map(Some).map_err(|error| unusable(&error))
 }
 
 /// Asks the one who invited, and waits until the channel is secured.
@@ -227,20 +301,73 @@ async fn why_ended(channel: &Channel, ended: ChannelError) -> ChannelError {
     ended
 }
 
-/// Reads an invitation from an argument, or the first line of standard input if it is `-`.
+/// Reads an invitation from an argument; from the first line of standard input, if it is `-` or there is none; from a person, if one
+/// sits at standard input.
 ///
 /// # Errors
 /// It is none.
-pub(crate) async fn read_invitation(argument: &str, interrupt: &mut Interrupt) -> Result<Invitation, Fault> {
-    let line = if argument == "-" {
-        tokio::select! {
-            line = input::first_line() => line,
-            fault = interrupt.wait() => return Err(fault),
+pub(crate) async fn read_invitation(
+    argument: Option<&str>,
+    interrupt: &mut Interrupt,
+) -> Result<Invitation, Fault> {
+    let invitation = async {
+        match argument {
+            Some(text) if text != "-" => parse(text),
+            _ if editor::is_there() => ask_invitation().await,
+            _ => parse(&input::first_line().await),
         }
-    } else {
-        argument.to_owned()
     };
-    line.parse().map_err(|error: crate::invitation::InvitationError| Fault::usage(error.to_string()))
+    tokio::select! {
+        invitation = invitation => invitation,
+        fault = interrupt.wait() => Err(fault),
+    }
+}
+
+fn parse(text: &str) -> Result<Invitation, Fault> {
+    text.parse().map_err(|error: InvitationError| Fault::usage(error.to_string()))
+}
+
+/// Asks for an invitation, or for its parts, as they may have been said over the telephone.
+async fn ask_invitation() -> Result<Invitation, Fault> {
+    let missing = || Fault::usage(Message::NoInvitation);
+    let again = |error: &dyn Display| ui::note(Message::Again { error });
+    loop {
+        let typed = editor::ask(Message::AskInvitation.into(), false).await.ok_or_else(missing)?;
+        let Ok(id) = typed.trim().parse() else {
+            match typed.parse() {
+                Ok(invitation) => return Ok(invitation),
+                Err::<_, InvitationError>(error) => again(&error),
+            }
+            continue;
+        };
+        let named = std::env::var("PHANTOM_RELAY").ok().and_then(|relay| relay.parse().ok());
+        let mut relay = named.or(Config::load()?.relay);
+        while relay.is_none() {
+            let typed = editor::ask(Message::AskRelay.into(), false).await.ok_or_else(missing)?;
+            relay = typed.trim().parse().map_err(|error: AddressError| again(&error)).ok();
+        }
+        loop {
+            let typed = editor::ask(Message::AskKey.into(), true).await.ok_or_else(missing)?;
+            match typed_key(&typed) {
+                Ok(key) => {
+                    if let Some(relay) = relay {
+                        return Ok(Invitation { relay, id, key });
+                    }
+                }
+                Err(error) => again(&error),
+            }
+        }
+    }
+}
+
+/// The key that a person typed.
+fn typed_key(typed: &str) -> Result<EncryptionKey, String> {
+    let words = match words::read_typed(typed).map_err(|error| error.to_string())? {
+        Reading::Key(words) => Some(words),
+        Reading::Other => None,
+    };
+    let text = words.as_ref().map_or(typed, |words| words);
+    EncryptionKey::parse(text).map_err(|error| error.to_string())
 }
 
 /// Meets the other side, as the one who invites or as the one who has the invitation, and does `work` over the channel.
@@ -263,7 +390,7 @@ pub(crate) async fn meet(
                 .await
         }
         Some(text) => {
-            let invitation = read_invitation(text, interrupt).await?;
+            let invitation = read_invitation(Some(text), interrupt).await?;
             Place::of_guest(&invitation)
                 .visit(interrupt, async |client| work(go_to_host(client, invitation.id).await?).await)
                 .await
@@ -341,25 +468,4 @@ fn relay_gone() -> Fault {
 enum Refused {
     Gone(AskError),
     Channel(ChannelError),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn place(relay: Option<&str>) -> Place {
-        let arguments = InviteArguments { relay: relay.map(str::to_owned), key: None };
-        Place::of_host(&arguments).unwrap()
-    }
-
-    #[test]
-    fn whoever_names_no_relay_is_told_how_to_have_one() {
-        let default = place(None).unreached(&phantom_tokio::Error::NoRelay).to_string();
-        assert!(
-            default.contains("ws://127.0.0.1:7777") && default.contains("\n  phantom relay\n"),
-            "{default}"
-        );
-        let named = place(Some("wss://relay.example")).unreached(&phantom_tokio::Error::NoRelay).to_string();
-        assert!(named.contains("wss://relay.example:443") && !named.contains("phantom relay"), "{named}");
-    }
 }

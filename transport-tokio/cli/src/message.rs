@@ -93,6 +93,71 @@ messages! {
         "the relay cannot be used: {error}",
         "адрес ретранслятора не годится: {error}";
 
+    RelayFound { relay: &'a dyn fmt::Display } =>
+        "No relay was named; using the one on this machine, {relay}.",
+        "Ретранслятор не указан; берём тот, что работает на этой машине: {relay}.";
+    RelayHere { relay: &'a dyn fmt::Display } =>
+        "No relay was named, so this program is one while it runs, at {relay}. The other side must be able to reach this machine there; through most home routers it cannot, and then --relay names a relay that both reach.",
+        "Ретранслятор не указан, поэтому им, пока работает, служит сама эта программа: {relay}. Другая сторона должна достучаться до этой машины по этому адресу; через домашний роутер обычно нельзя, и тогда параметром --relay укажите ретранслятор, доступный обоим.";
+    OrThere =>
+        "If that address is not reached, one of these may be:",
+        "Если этот адрес недоступен, может подойти один из этих:";
+
+    // Invitations and keys.
+    WordsBits { words: u8, bits: u32 } =>
+        "The key is {words} random words ({bits} bits) and one that checks them. Nobody can try more than a few guesses.",
+        "Ключ — это слова наугад (их {words}, {bits} бит) и одно проверочное. Больше нескольких догадок проверить никто не сможет.";
+    NoEntropy { error: &'a dyn fmt::Display } =>
+        "the system gave no random bytes ({error}); without them no key is safe",
+        "система не дала случайных байтов ({error}); без них надёжного ключа не будет";
+    WordsCheck =>
+        "the words do not belong together: one of them is wrong, or they are in another order",
+        "слова не подходят друг к другу: одно из них неверно, или порядок другой";
+    WordUnknown { word: &'a str, nearest: &'a str } =>
+        "there is no word {word} in a key; is it {nearest}?",
+        "слова {word} в ключах не бывает; может быть, {nearest}?";
+    QrTooLong =>
+        "The invitation is too long for a QR code.",
+        "Приглашение слишком длинное для QR-кода.";
+    QrTooWide { columns: usize, width: usize } =>
+        "The QR code needs {columns} columns, and the terminal has {width}.",
+        "QR-коду нужно столбцов: {columns}, а в терминале их {width}.";
+    Copied =>
+        "The invitation was given to the terminal's clipboard.",
+        "Приглашение передано в буфер обмена терминала.";
+    NoClipboard =>
+        "There is no terminal whose clipboard could take the invitation.",
+        "Нет терминала, в буфер обмена которого можно скопировать приглашение.";
+    AskInvitation =>
+        "Invitation or ID: ",
+        "Приглашение или ID: ";
+    AskRelay =>
+        "Relay: ",
+        "Ретранслятор: ";
+    AskKey =>
+        "Key (Tab completes words): ",
+        "Ключ (Tab дополняет слова): ";
+    Again { error: &'a dyn fmt::Display } =>
+        "{error}.",
+        "{error}.";
+    NoInvitation =>
+        "no invitation was given",
+        "приглашение не введено";
+
+    // Settings.
+    ConfigLine { path: &'a dyn fmt::Display, line: usize, problem: &'a str } =>
+        "{path}, line {line}: {problem}",
+        "{path}, строка {line}: {problem}";
+    ConfigUnread { path: &'a dyn fmt::Display, error: &'a io::Error } =>
+        "{path} cannot be read: {error}",
+        "{path} не читается: {error}";
+    ConfigText { key: &'a str } =>
+        "{key} is a text in quotes",
+        "{key} — это строка в кавычках";
+    ConfigKey { key: &'a str, known: &'a str } =>
+        "there is no setting {key}; known is {known}",
+        "настройки {key} нет; есть {known}";
+
     // The way to the other side.
     Interrupted =>
         "Interrupted; waiting for the other side to come back. Nothing is lost.",

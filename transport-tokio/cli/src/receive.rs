@@ -9,7 +9,7 @@ use crate::transfer::{self, Target};
 use crate::ui;
 
 pub(crate) async fn run(arguments: &ReceiveArguments, interrupt: &mut Interrupt) -> Result<(), Fault> {
-    let invitation = meet::read_invitation(&arguments.invitation, interrupt).await?;
+    let invitation = meet::read_invitation(arguments.invitation.as_deref(), interrupt).await?;
     let target = Target::new(arguments.output.as_deref(), arguments.force)?;
     Place::of_guest(&invitation)
         .visit(interrupt, async |client| {

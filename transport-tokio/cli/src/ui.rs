@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use console::{Term, measure_text_width};
@@ -51,16 +52,16 @@ pub(crate) fn say(line: impl Display) {
     if is_json() {
         event(&Event::Text { text: &line.to_string() });
     } else if MANNER.output_is_data.load(Relaxed) {
-        print(&fit(&line.to_string(), &Term::stderr()), io::stderr());
+        tell(&line.to_string(), &Term::stderr(), io::stderr());
     } else {
-        print(&fit(&line.to_string(), &Term::stdout()), io::stdout());
+        tell(&line.to_string(), &Term::stdout(), io::stdout());
     }
 }
 
 /// Says how things stand.
 pub(crate) fn note(line: impl Display) {
     if !is_json() && !MANNER.quiet.load(Relaxed) {
-        print(&fit(&line.to_string(), &Term::stderr()), io::stderr());
+        tell(&line.to_string(), &Term::stderr(), io::stderr());
     }
 }
 
@@ -81,8 +82,31 @@ pub(crate) fn fail(fault: &Fault) {
     if is_json() {
         event(&Event::Error { status: fault.status(), text: &fault.to_string() });
     } else {
-        print(&fit(&format!("phantom: {fault}"), &Term::stderr()), io::stderr());
+        tell(&format!("phantom: {fault}"), &Term::stderr(), io::stderr());
     }
+}
+
+fn tell(line: &str, term: &Term, stream: impl Write) {
+    let lines = fit(line, term);
+    if !print_above(&lines, term) {
+        print(&lines, stream);
+    }
+}
+
+/// Prints a line above what is being typed; false, if nothing is.
+pub(crate) type Above = Box<dyn FnMut(String) -> bool + Send>;
+
+static ABOVE: Mutex<Option<Above>> = Mutex::new(None);
+
+/// What is said to a terminal goes through this from now on, or no more. Returns what it went through before.
+pub(crate) fn print_through(above: Option<Above>) -> Option<Above> {
+    std::mem::replace(&mut *ABOVE.lock().unwrap_or_else(PoisonError::into_inner), above)
+}
+
+/// Prints to a terminal on which somebody may be typing.
+fn print_above(line: &str, term: &Term) -> bool {
+    let mut above = ABOVE.lock().unwrap_or_else(PoisonError::into_inner);
+    term.is_term() && above.as_mut().is_some_and(|print| print(format!("{line}\n")))
 }
 
 /// One line at once, so that two threads do not mix theirs.
@@ -94,6 +118,13 @@ fn print(line: &str, mut stream: impl Write) {
 pub(crate) fn command(line: impl Display) {
     if !is_json() && !MANNER.quiet.load(Relaxed) {
         print(&line.to_string(), io::stderr());
+    }
+}
+
+/// Shows lines as they are.
+pub(crate) fn picture(lines: &str) {
+    if !is_json() {
+        print(lines, io::stderr());
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Phantom {
     stdin: Option<ChildStdin>,
     lines: Receiver<(Stream, String)>,
     seen: Vec<(Stream, String)>,
+    /// Where the search goes on, for either stream.
+    next: [usize; 2],
     name: String,
 }
 
@@ -81,20 +83,25 @@ impl Phantom {
             }
         });
         let stdin = child.stdin.take();
-        Self { child, stdin, lines, seen: Vec::new(), name }
+        Self { child, stdin, lines, seen: Vec::new(), next: [0; 2], name }
     }
 
-    /// Waits for the next line on this stream that contains `part`.
+    /// Waits for the next line on this stream that contains `part`. The two streams are two sequences: none waits for the other.
     pub(crate) fn line(&mut self, stream: Stream, part: &str) -> String {
         let until = Instant::now() + DEADLINE;
+        let next = match stream {
+            Stream::Out => 0,
+            Stream::Err => 1,
+        };
         loop {
-            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok((from, line)) => {
-                    self.seen.push((from, line.clone()));
-                    if from == stream && line.contains(part) {
-                        return line;
-                    }
+            while let Some((from, line)) = self.seen.get(self.next[next]) {
+                self.next[next] += 1;
+                if *from == stream && line.contains(part) {
+                    return line.clone();
                 }
+            }
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.push(line),
                 Err(RecvTimeoutError::Timeout) => {
                     panic!("{} never said {part:?}: {:#?}", self.name, self.seen)
                 }
