@@ -65,6 +65,11 @@ impl Address {
         if default_port == Some(*port) { format!("{host}{path}") } else { format!("{host}:{port}{path}") }
     }
 
+    /// `host:port`.
+    pub(crate) fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     /// The address with one segment more, or without the last one.
     pub(crate) fn split_last_segment(rest: &str) -> Option<(&str, &str)> {
         rest.trim_end_matches('/').rsplit_once('/')

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use zeroize::Zeroizing;
 
 use crate::endpoint::Endpoint;
 use crate::fault::TABLE;
+use crate::message::Message;
 use crate::words::DRAWN_RANGE;
 
 const EXAMPLES: &str = "\
@@ -23,7 +25,7 @@ Examples:
 
 /// Two programs meet through a relay that cannot read what they say.
 #[derive(Parser)]
-#[command(name = "phantom", version, after_help = format!("{EXAMPLES}\n\n{TABLE}"))]
+#[command(name = "phantom", version, max_term_width = 80, after_help = format!("{EXAMPLES}\n\n{TABLE}"))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) output: OutputArguments,
@@ -41,6 +43,10 @@ pub(crate) enum Command {
     Send(SendArguments),
     Receive(ReceiveArguments),
     Relay(RelayArguments),
+    Doctor(DoctorArguments),
+    Bench(BenchArguments),
+    Completions(CompletionsArguments),
+    Man(ManArguments),
 }
 
 /// Show everything at work: a relay, two clients, a greeting and a file
@@ -206,6 +212,88 @@ pub(crate) struct RelayArguments {
         value_parser = NonEmptyStringValueParser::new()
     )]
     pub(crate) listen: String,
+}
+
+/// Try each step to a relay and through it, and say which one fails
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  phantom doctor wss://relay.example.org
+  phantom doctor
+      The relay in the settings, or on this machine.
+
+{TABLE}"))]
+pub(crate) struct DoctorArguments {
+    /// The relay
+    #[arg(env = "PHANTOM_RELAY", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) url: Option<String>,
+}
+
+/// Measure how fast a relay is
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  phantom bench ws://127.0.0.1:7777
+  phantom bench --pairs 8 --size 64,65536 --duration 10
+  phantom bench --json | jq .round_trip_us.p99
+
+All clients are in this program: its own work is part of what is measured.
+
+{TABLE}"))]
+pub(crate) struct BenchArguments {
+    /// The relay
+    #[arg(env = "PHANTOM_RELAY", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) url: Option<String>,
+
+    /// Pairs of clients at once
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) pairs: u8,
+
+    /// Bytes in a packet, one size or several
+    #[arg(short, long = "size", value_name = "BYTES", value_delimiter = ',', default_values_t = [64, 16_384], value_parser = packet_size)]
+    pub(crate) sizes: Vec<usize>,
+
+    /// Seconds for each size
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 4.0, value_parser = seconds)]
+    pub(crate) duration: f64,
+}
+
+/// Print what makes a shell complete the commands of this program
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  phantom completions bash > ~/.local/share/bash-completion/completions/phantom
+  phantom completions zsh > ~/.zfunc/_phantom
+  phantom completions fish > ~/.config/fish/completions/phantom.fish
+  phantom completions powershell >> $PROFILE
+
+{TABLE}"))]
+pub(crate) struct CompletionsArguments {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+/// Write the manual pages of this program into a folder
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  phantom man ~/.local/share/man/man1
+
+{TABLE}"))]
+pub(crate) struct ManArguments {
+    /// A folder that exists
+    pub(crate) folder: PathBuf,
+}
+
+fn packet_size(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|size| (1..=1 << 20).contains(size)).ok_or_else(|| Message::BadSize.into())
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| (0.1..=3600.0).contains(seconds))
+        .ok_or_else(|| Message::BadSeconds.into())
 }
 
 /// What is said, and how.

@@ -12,8 +12,8 @@
 //! | `line` | `text`: the other side's, in a chat |
 //! | `delivered` | `lines`: how many more of this side's lines the other side has |
 //! | `listening` | `address` where connections are accepted |
-//! | `step` | `name`, `ok`, `text`: of `doctor` |
-//! | `result` | what a command came to; of `bench`, the figures |
+//! | `step` | `name`, `ok`, `text`: of `doctor`; names are `lookup`, `tcp`, `tls`, `websocket`, `version`, `registration`, `round-trip`, `echo` |
+//! | `result` | of `bench`, one for each size: `size`, `pairs`, `packets_per_second`, `bytes_per_second`, `round_trips`, and `round_trip_us` with `p50`, `p90`, `p99`, `p999`, `max` |
 //! | `text` | `text`: a result in words |
 //! | `end` | `status`: the exit status, 0; the last object |
 //! | `error` | `status`: the exit status, `text`: the sentence; the last object |
@@ -24,6 +24,8 @@ use std::net::SocketAddr;
 
 use phantom_core::id::PeerId;
 use serde_json::{Value, json};
+
+use crate::bench::Figures;
 
 /// Something a script may want to know.
 pub(crate) enum Event<'a> {
@@ -39,6 +41,8 @@ pub(crate) enum Event<'a> {
     Line { text: &'a str },
     Delivered { lines: u64 },
     Listening { address: SocketAddr },
+    Step { name: &'a str, ok: bool, text: &'a str },
+    Result { figures: &'a Figures },
     Text { text: &'a str },
     End,
     Error { status: u8, text: &'a str },
@@ -62,6 +66,21 @@ impl Event<'_> {
             Self::Line { text } => json!({ "event": "line", "text": text }),
             Self::Delivered { lines } => json!({ "event": "delivered", "lines": lines }),
             Self::Listening { address } => json!({ "event": "listening", "address": address.to_string() }),
+            Self::Step { name, ok, text } => json!({ "event": "step", "name": name, "ok": ok, "text": text }),
+            Self::Result { figures } => {
+                let trip = |quantile| figures.round_trips.value_at_quantile(quantile);
+                json!({
+                    "event": "result",
+                    "size": figures.size,
+                    "pairs": figures.pairs,
+                    "packets_per_second": figures.packets_per_second(),
+                    "bytes_per_second": figures.bytes_per_second(),
+                    "round_trips": figures.round_trips.len(),
+                    "round_trip_us": {
+                        "p50": trip(0.5), "p90": trip(0.9), "p99": trip(0.99), "p999": trip(0.999), "max": trip(1.0),
+                    },
+                })
+            }
             Self::Text { text } => json!({ "event": "text", "text": text }),
             Self::End => json!({ "event": "end", "status": 0 }),
             Self::Error { status, text } => json!({ "event": "error", "status": status, "text": text }),

@@ -6,19 +6,23 @@
 
 mod address;
 mod arguments;
+mod bench;
 mod chat;
 mod config;
 mod demo;
+mod doctor;
 mod editor;
 mod embedded;
 mod endpoint;
 mod event;
+mod explain;
 mod fault;
 mod forward;
 mod input;
 mod interrupt;
 mod invitation;
 mod language;
+mod manual;
 mod meet;
 mod message;
 mod pipe;
@@ -70,7 +74,7 @@ fn main() -> ExitCode {
 /// One client is one thread's work; a second thread would only be woken for every packet. Files have threads of their own.
 fn runtime(command: &Command) -> io::Result<Runtime> {
     let mut builder = match command {
-        Command::Demo(_) => Builder::new_multi_thread(),
+        Command::Demo(_) | Command::Bench(_) => Builder::new_multi_thread(),
         _ => Builder::new_current_thread(),
     };
     builder.enable_all().build()
@@ -86,6 +90,10 @@ async fn run(command: &Command) -> Result<(), Fault> {
         Command::Forward(arguments) => forward::run(arguments, &mut interrupt).await,
         Command::Send(arguments) => send::run(arguments, &mut interrupt).await,
         Command::Receive(arguments) => receive::run(arguments, &mut interrupt).await,
+        Command::Doctor(arguments) => doctor::run(arguments, &mut interrupt).await,
+        Command::Bench(arguments) => bench::run(arguments, &mut interrupt).await,
+        Command::Completions(arguments) => manual::completions(arguments),
+        Command::Man(arguments) => manual::pages(arguments),
         Command::Relay(arguments) => relay::run(arguments, &mut interrupt).await,
     }
 }

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::editor;
 use crate::embedded::{self, Embedded};
 use crate::event::Event as Told;
+use crate::explain;
 use crate::fault::{Fault, Status};
 use crate::input;
 use crate::interrupt::Interrupt;
@@ -123,7 +124,7 @@ impl Place {
     }
 
     fn unreached(&self, error: &phantom_tokio::Error) -> Fault {
-        let (relay, error) = (self.relay.to_string(), error.to_string());
+        let (relay, error) = (self.relay.to_string(), explain::relay(error));
         Fault::relay(Message::RelayUnreached { relay: &relay, error: &error })
     }
 
@@ -230,6 +231,22 @@ impl Place {
         }
         ui::note(Message::Waiting);
         Ok(())
+    }
+}
+
+/// The relay that is named, in an argument or in the settings, or runs on this machine.
+///
+/// # Errors
+/// There is none, or its address is not one.
+pub(crate) fn relay_of(url: Option<&str>) -> Result<Address, Fault> {
+    match url {
+        Some(url) => {
+            url.parse().map_err(|error: AddressError| Fault::usage(Message::RelayUnusable { error: &error }))
+        }
+        None => match Config::load()?.relay.or_else(found) {
+            Some(relay) => Ok(relay),
+            None => Err(Fault::usage(Message::NameRelay)),
+        },
     }
 }
 

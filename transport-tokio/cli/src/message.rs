@@ -239,6 +239,93 @@ messages! {
         "The other side did not reach its target; see the message there.",
         "Другая сторона не достучалась до своей цели; причина сказана там.";
 
+    // Doctor and bench.
+    NameRelay =>
+        "name a relay, for example wss://relay.example.org",
+        "укажите ретранслятор, например wss://relay.example.org";
+    DoctorWell { relay: &'a dyn fmt::Display } =>
+        "The relay {relay} is well.",
+        "Ретранслятор {relay} в порядке.";
+    DoctorIll { step: &'a dyn fmt::Display } =>
+        "this step fails: {step}",
+        "не получается шаг: {step}";
+    Try { advice: &'a dyn fmt::Display } =>
+        "Try: {advice}",
+        "Что попробовать: {advice}";
+    StepLookup => "name lookup", "поиск адреса по имени";
+    StepTcp => "TCP connection", "соединение TCP";
+    StepTls => "TLS", "TLS";
+    StepWebSocket => "WebSocket", "WebSocket";
+    StepVersion => "protocol version", "версия протокола";
+    StepRegistration => "registration", "регистрация";
+    StepRoundTrip => "round trip to the relay", "время до ретранслятора и обратно";
+    StepEcho => "echo through a channel", "эхо через канал";
+    TooLong =>
+        "it took too long",
+        "слишком долго";
+    NoAddress =>
+        "the name has no address",
+        "у имени нет адреса";
+    EchoDiffers =>
+        "what came back is not what was sent",
+        "вернулось не то, что было отправлено";
+    Echoed { count: usize, bytes: usize, time: &'a str } =>
+        "{count} packets of {bytes} bytes came back, the fastest in {time}",
+        "вернулись пакеты ({count} по {bytes} байт), самый быстрый за {time}";
+    TryName =>
+        "check how the name is spelled, and whether this machine has a network: does another name work?",
+        "проверьте, как пишется имя и есть ли у этой машины сеть: находится ли другое имя?";
+    TryListen =>
+        "check that the relay runs there and listens on this port, and that no firewall is in between.",
+        "проверьте, что ретранслятор там работает и слушает этот порт и что на пути нет межсетевого экрана.";
+    TryCertificate =>
+        "check the name in the address, the relay's certificate with its whole chain, and this machine's clock; a certificate of your own is trusted if SSL_CERT_FILE names it.",
+        "проверьте имя в адресе, сертификат ретранслятора со всей цепочкой и часы этой машины; своему сертификату можно доверять, назвав его файл в SSL_CERT_FILE.";
+    TryPath =>
+        "check the path in the address, and that the proxy in front of the relay passes WebSocket upgrades on.",
+        "проверьте путь в адресе и что прокси перед ретранслятором пропускает переход на WebSocket.";
+    TryTls =>
+        "check host, port and path; a relay behind TLS is reached with wss://.",
+        "проверьте узел, порт и путь; к ретранслятору за TLS ведёт wss://.";
+    TryVersion =>
+        "check the address; if it is the right one, update the older of relay and program.",
+        "проверьте адрес; если он верен, обновите то, что старше: ретранслятор или программу.";
+    TryLog =>
+        "try again; if it stays so, look at what the relay's log says at this time.",
+        "попробуйте ещё раз; если не поможет, посмотрите, что в это время пишет журнал ретранслятора.";
+    BadCertificate { relay: &'a str, problem: &'a str } =>
+        "the certificate of {relay} is not to be trusted: {problem}",
+        "сертификату {relay} нельзя доверять: {problem}";
+    CertificateExpired =>
+        "it has expired",
+        "срок его действия истёк";
+    CertificateEarly =>
+        "it is not valid yet",
+        "срок его действия ещё не начался";
+    CertificateName =>
+        "it is for another name",
+        "он выдан на другое имя";
+    CertificateIssuer =>
+        "nobody whom this machine trusts has signed it",
+        "его не подписал никто, кому доверяет эта машина";
+    CertificateRevoked =>
+        "it has been revoked",
+        "он отозван";
+    BenchHead =>
+        "   bytes pairs  packets/s     MB/s  rtt 50%  rtt 90%  rtt 99%  rtt max",
+        "    байт   пар  пакетов/с     МБ/с  rtt 50%  rtt 90%  rtt 99% rtt макс";
+    BadSize =>
+        "a packet has 1 to 1048576 bytes",
+        "в пакете от 1 до 1048576 байт";
+    BadSeconds =>
+        "write seconds, from 0.1 to 3600",
+        "нужны секунды, от 0.1 до 3600";
+
+    // The manual.
+    PageUnwritten { path: &'a dyn fmt::Display, error: &'a io::Error } =>
+        "{path} cannot be written: {error}",
+        "не удаётся записать {path}: {error}";
+
     // The system.
     NoThreads { error: &'a io::Error } =>
         "the system gives no threads: {error}",

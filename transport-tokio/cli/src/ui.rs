@@ -128,6 +128,16 @@ pub(crate) fn picture(lines: &str) {
     }
 }
 
+/// A line of a table, as it is.
+pub(crate) fn picture_result(line: &str) {
+    print(line, io::stdout());
+}
+
+/// Whether anything but results and errors is said.
+pub(crate) fn is_talkative() -> bool {
+    !is_json() && !MANNER.quiet.load(Relaxed)
+}
+
 /// Columns of the terminal that shows standard error, if one does.
 pub(crate) fn width() -> Option<usize> {
     width_of(&Term::stderr())
@@ -184,6 +194,16 @@ pub(crate) fn time(time: Duration) -> String {
         format!("{} min {} s", seconds / 60, seconds % 60)
     } else {
         format!("{} h {} min", seconds / 3600, seconds / 60 % 60)
+    }
+}
+
+/// A short time: `1.25 ms`.
+pub(crate) fn short(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        _ if seconds < 0.001 => format!("{:.0} us", seconds * 1e6),
+        _ if seconds < 1.0 => format!("{:.1} ms", seconds * 1e3),
+        _ => format!("{seconds:.2} s"),
     }
 }
 

@@ -123,6 +123,12 @@ impl Phantom {
         writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("it reads its input");
     }
 
+    /// Types a line, even if nobody reads it any more.
+    pub(crate) fn try_type_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("its input is open");
+        let _ = writeln!(stdin, "{line}").and_then(|()| stdin.flush());
+    }
+
     /// Ends its input.
     pub(crate) fn end_input(&mut self) {
         self.stdin = None;
