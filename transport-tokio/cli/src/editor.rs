@@ -51,10 +51,6 @@ impl Drop for Restore {
     }
 }
 
-fn config() -> Config {
-    Config::builder().behavior(Behavior::PreferTerm).auto_add_history(true).build()
-}
-
 /// Completes the words of a key.
 struct Words;
 
@@ -95,8 +91,10 @@ pub(crate) async fn ask(question: String, in_words: bool) -> Option<String> {
     let _restore = Restore::later();
     let (sender, line) = oneshot::channel();
     thread::spawn(move || {
+        // On the terminal itself, for standard output may be somebody's data.
+        let config = Config::builder().behavior(Behavior::PreferTerm).build();
         let typed =
-            Editor::<Words, MemHistory>::with_history(config(), MemHistory::new()).and_then(|mut editor| {
+            Editor::<Words, MemHistory>::with_history(config, MemHistory::new()).and_then(|mut editor| {
                 editor.set_helper(in_words.then_some(Words));
                 editor.readline(&question)
             });
@@ -123,7 +121,9 @@ impl Typed {
     pub(crate) fn start(prompt: &'static str) -> Option<Self> {
         let restore = Restore::later();
         let history = MemHistory::new();
-        let mut editor = Editor::<(), MemHistory>::with_history(config(), history).ok()?;
+        // On standard output, from which the editor can be cut off in the end.
+        let config = Config::builder().behavior(Behavior::Stdio).auto_add_history(true).build();
+        let mut editor = Editor::<(), MemHistory>::with_history(config, history).ok()?;
         let mut printer = editor.create_external_printer().ok()?;
         ui::print_through(Some(Box::new(move |line| printer.print(line).is_ok())));
         // Not bounded, for a person types them, and whoever takes them may be waiting for this thread to print.
@@ -164,8 +164,10 @@ impl Drop for Typed {
         for _ in 0..2 {
             print("\x1b[A\n".to_owned());
         }
-        // Away with the prompt, and pastes are as they were.
-        let _gone_anyway = io::stderr().write_all(b"\r\x1b[J\x1b[?2004l");
+        // It still waits for a line and would show its prompt again. Now it cannot, and what comes goes to standard error.
+        let _shown_once_more = ui::end_output();
+        // Away with the prompt; the screen is shown at once again, and pastes are as they were.
+        let _gone_anyway = io::stderr().write_all(b"\r\x1b[J\x1b[?2026l\x1b[?2004l");
     }
 }
 

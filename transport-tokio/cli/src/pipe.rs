@@ -91,7 +91,7 @@ async fn receive(receiver: &Receiver) -> Result<(), Fault> {
         let packet = packet.ok_or_else(|| Fault::peer(Message::PeerLeft))?;
         match packet::id(&packet) {
             Ok(Finish::ID) => {
-                end_output().map_err(|error| Fault::file(Message::OutputUnwritten { error: &error }))?;
+                ui::end_output().map_err(|error| Fault::file(Message::OutputUnwritten { error: &error }))?;
                 return Ok(());
             }
             Ok(Data::ID) => {
@@ -114,19 +114,6 @@ async fn write(bytes: Bytes) -> io::Result<()> {
         output.flush()
     });
     written.await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
-}
-
-/// Whoever reads standard output sees its end now, while the other direction goes on.
-#[cfg(unix)]
-fn end_output() -> io::Result<()> {
-    let nowhere = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
-    Ok(rustix::stdio::dup2_stdout(nowhere)?)
-}
-
-/// Here, standard output ends with the program.
-#[cfg(not(unix))]
-fn end_output() -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

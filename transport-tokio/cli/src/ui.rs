@@ -128,6 +128,19 @@ pub(crate) fn picture(lines: &str) {
     }
 }
 
+/// Ends standard output: whoever reads it sees its end, and nothing more gets there.
+#[cfg(unix)]
+pub(crate) fn end_output() -> io::Result<()> {
+    let nowhere = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+    Ok(rustix::stdio::dup2_stdout(nowhere)?)
+}
+
+/// Here, standard output ends with the program.
+#[cfg(not(unix))]
+pub(crate) fn end_output() -> io::Result<()> {
+    Ok(())
+}
+
 /// A line of a table, as it is.
 pub(crate) fn picture_result(line: &str) {
     print(line, io::stdout());

@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use phantom_core::crypto::EncryptionKey;
 use zeroize::Zeroizing;
 
 use crate::message::Message;
@@ -33,6 +34,16 @@ fn word(number: u16) -> &'static str {
 /// # Errors
 /// The system gives no random bytes.
 pub(crate) fn draw(count: u8) -> Result<Zeroizing<String>, getrandom::Error> {
+    loop {
+        let key = draw_once(count)?;
+        // Some have as many letters as a key in characters has, and would be taken for one with a typo.
+        if EncryptionKey::parse(&key).is_ok_and(|key| !key.is_generated()) {
+            return Ok(key);
+        }
+    }
+}
+
+fn draw_once(count: u8) -> Result<Zeroizing<String>, getrandom::Error> {
     let mut key = Zeroizing::new(String::new());
     for _ in 0..count {
         let mut number = Zeroizing::new([0; 2]);
@@ -205,6 +216,14 @@ mod tests {
         let (_, rest) = drawn.split_once('-').unwrap();
         let passed = list().filter(|word| read_copied(&format!("{word}-{rest}")).is_ok()).count();
         assert!((1..10).contains(&passed), "{passed}");
+    }
+
+    #[test]
+    fn none_is_taken_for_a_key_in_characters() {
+        let like_one =
+            (0..10_000).filter(|_| EncryptionKey::parse(&draw_once(DRAWN).unwrap()).is_err()).count();
+        assert!(like_one > 0, "else there would be nothing to test");
+        assert!((0..2000).all(|_| EncryptionKey::parse(&draw(DRAWN).unwrap()).is_ok()));
     }
 
     #[test]
