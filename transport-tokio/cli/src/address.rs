@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::message::Message;
+
 /// The port of a relay for which nothing else is said.
 pub(crate) const PORT: u16 = 7777;
 const PORT_WS: u16 = 80;
@@ -127,14 +129,13 @@ pub(crate) enum AddressError {
 
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Scheme => "the address of a relay begins with ws:// or wss://, for example ws://127.0.0.1:7777",
-            Self::Host => {
-                "the host of the relay is not valid; write a name or an address, for example relay.example.org"
-            }
-            Self::Port => "the port of the relay is not a number from 1 to 65535",
-            Self::Path => "the path of the relay has characters that a URL cannot have",
-        })
+        let message = match self {
+            Self::Scheme => Message::AddressScheme,
+            Self::Host => Message::AddressHost,
+            Self::Port => Message::AddressPort,
+            Self::Path => Message::AddressPath,
+        };
+        message.fmt(f)
     }
 }
 

@@ -11,6 +11,7 @@ use phantom_tokio::{Channel, ChannelError, End, PeerId, Receiver, Sender};
 
 use crate::arguments::ChatArguments;
 use crate::event::Event;
+use crate::explain;
 use crate::fault::Fault;
 use crate::input::Lines;
 use crate::interrupt::Interrupt;
@@ -74,7 +75,7 @@ async fn listen(receiver: &Receiver, peer: PeerId) -> Result<(), Fault> {
                 return Err(Fault::peer(Message::PeerLeft));
             }
             Err(ChannelError::Ended { end, .. }) => return Err(meet::ended(end)),
-            Err(error) => return Err(Fault::peer(error.to_string())),
+            Err(error) => return Err(Fault::peer(explain::channel(error))),
         }
     }
 }

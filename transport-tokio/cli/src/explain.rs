@@ -1,6 +1,7 @@
 //! The library's errors in the person's language. English is the library's own.
 
-use phantom_tokio::Error;
+use phantom_core::crypto::KeyError;
+use phantom_tokio::{Answer, AskError, ChannelError, End, Error};
 use rustls::CertificateError;
 
 use crate::language::{self, Language};
@@ -16,6 +17,85 @@ pub(crate) fn relay(error: &Error) -> String {
         (Language::English, error) => error.to_string(),
         (Language::Russian, error) => in_russian(error),
     }
+}
+
+/// Why there is no channel.
+pub(crate) fn request(error: AskError) -> String {
+    let text = match (language::current(), error) {
+        (Language::Russian, AskError::Answer(answer)) => match answer {
+            Answer::SourceAlreadyConnected => "тот, кто просит, уже соединён",
+            Answer::TargetAlreadyConnected => "другая сторона уже с кем-то соединена",
+            Answer::TargetNotFound => "на этом ретрансляторе нет никого с таким ID",
+            Answer::NotConnected => "такого запроса или канала больше нет",
+            Answer::Declined => "другая сторона отказала",
+            Answer::RequestOpen => "запрос уже ждёт ответа",
+            Answer::Withdrawn => "запрос отозван",
+            Answer::Expired => "вовремя никто не ответил; попробуйте ещё раз",
+            Answer::Throttled => "слишком много запросов; подождите и попробуйте ещё раз",
+            Answer::Refused => "правила ретранслятора этого не разрешают",
+            Answer::VersionUnsupported => "у программ разные версии; обновите ту, что старше",
+            Answer::Unavailable => "ответа нет: другая сторона ушла, занята или не хочет отвечать",
+            Answer::Left => "другая сторона ушла",
+            Answer::OwnId => "это ваш собственный ID; нужен ID другой стороны",
+            other => return other.to_string(),
+        },
+        (_, error) => return error.to_string(),
+    };
+    text.to_owned()
+}
+
+/// What is wrong with a channel.
+pub(crate) fn channel(error: ChannelError) -> String {
+    let text = match (language::current(), error) {
+        (_, ChannelError::Ended { end: why, .. }) => return end(why),
+        (Language::Russian, ChannelError::KeysDiffer { .. }) => "ключи не совпадают; сверьте их",
+        (Language::Russian, ChannelError::HandshakeAltered) => {
+            "ретранслятор исказил согласование ключа; если повторится, возьмите другой"
+        }
+        (Language::Russian, ChannelError::PeerSilent) => {
+            "другая сторона не подтверждает ключ; возможно, она ушла"
+        }
+        (Language::Russian, ChannelError::Locked { failed }) => {
+            return format!(
+                "неудачных попыток с этим ключом: {failed}; возможно, его подбирают; задайте другой"
+            );
+        }
+        (_, error) => return error.to_string(),
+    };
+    text.to_owned()
+}
+
+/// Why a channel is over.
+pub(crate) fn end(end: End) -> String {
+    let text = match (language::current(), end) {
+        (Language::Russian, End::Finished) => "канал закрыт, как положено; всё дошло",
+        (Language::Russian, End::Truncated) => "другая сторона вовремя не вернулась",
+        (Language::Russian, End::Disconnected) => "канал закрыт этой стороной",
+        (Language::Russian, End::Left(_)) => "канал оборвался раньше, чем был защищён",
+        (Language::Russian, End::NeverSecured) => "стороны вовремя не договорились о ключе",
+        (Language::Russian, End::HandshakeInvalid) => "другая сторона неверно согласует ключ",
+        (Language::Russian, End::TooManyRuns) => "слишком много неудачных попыток договориться о ключе",
+        (Language::Russian, End::Tampered { .. }) => "данные исказили по дороге; ничего из них не взято",
+        (Language::Russian, End::Violation) => "другая сторона нарушила протокол",
+        (Language::Russian, End::RelayLoss) => "ретранслятор раз за разом теряет данные; возьмите другой",
+        (Language::Russian, End::Aborted { .. }) => "другая сторона сразу закрыла канал",
+        (Language::Russian, End::Exhausted) => "канал перенёс всё, что мог; откройте новый",
+        (_, end) => return end.to_string(),
+    };
+    text.to_owned()
+}
+
+/// Why a text is no key.
+pub(crate) fn key(error: KeyError) -> String {
+    let text = match (language::current(), error) {
+        (Language::Russian, KeyError::Empty) => "ключ пуст",
+        (Language::Russian, KeyError::TooLong) => "ключ слишком длинный",
+        (Language::Russian, KeyError::Typo) => {
+            "это похоже на созданный ключ с опечаткой; исправьте её или, если это ваша фраза, добавьте в неё знак"
+        }
+        (_, error) => return error.to_string(),
+    };
+    text.to_owned()
 }
 
 /// What is wrong with a certificate.

@@ -17,6 +17,8 @@ use phantom_core::id::PeerId;
 use zeroize::Zeroizing;
 
 use crate::address::{Address, AddressError, PORT, is_unreserved};
+use crate::explain;
+use crate::message::Message;
 use crate::words;
 
 const SCHEME: &str = "phantom";
@@ -116,24 +118,14 @@ pub(crate) enum InvitationError {
 impl fmt::Display for InvitationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotOne => f.write_str(
-                "this is no invitation; copy the whole line that begins with phantom:// from the other side",
-            ),
-            Self::Scheme => f.write_str("an invitation begins with phantom:// or phantoms://"),
-            Self::Relay(error) => write!(f, "in the invitation, {error}"),
-            Self::Id => f.write_str(
-                "the ID in the invitation is not valid: before the # stand exactly six letters or digits, for example AF83X1",
-            ),
-            Self::NoKey => f.write_str(
-                "the invitation has no key: after the ID comes # and the key; put the invitation in quotes",
-            ),
-            Self::Encoding => {
-                f.write_str("the key in the invitation was damaged when it was copied; copy it again")
-            }
-            Self::Words | Self::Key(KeyError::Typo) => f.write_str(
-                "the key in the invitation has a typo; compare it with the original, or copy it again",
-            ),
-            Self::Key(error) => write!(f, "the key in the invitation cannot be used: {error}"),
+            Self::NotOne => Message::NotAnInvitation.fmt(f),
+            Self::Scheme => Message::InvitationScheme.fmt(f),
+            Self::Relay(error) => Message::InvitationRelay { error }.fmt(f),
+            Self::Id => Message::InvitationId.fmt(f),
+            Self::NoKey => Message::InvitationNoKey.fmt(f),
+            Self::Encoding => Message::InvitationDamaged.fmt(f),
+            Self::Words | Self::Key(KeyError::Typo) => Message::InvitationTypo.fmt(f),
+            Self::Key(error) => Message::InvitationKey { error: &explain::key(*error) }.fmt(f),
         }
     }
 }

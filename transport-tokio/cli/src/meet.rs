@@ -182,13 +182,13 @@ impl Place {
                     ui::note(Message::OtherKey { guest });
                 }
                 Ok(Err(Refused::Channel(error @ ChannelError::Locked { .. }))) => {
-                    return Err(Fault::keys(error.to_string()));
+                    return Err(Fault::keys(explain::channel(error)));
                 }
                 Ok(Err(Refused::Channel(error))) => {
-                    ui::note(Message::NotIn { guest, error: &error });
+                    ui::note(Message::NotIn { guest, error: &explain::channel(error) });
                 }
                 Ok(Err(Refused::Gone(error))) => {
-                    ui::note(Message::NotIn { guest, error: &error });
+                    ui::note(Message::NotIn { guest, error: &explain::request(error) });
                 }
                 Err(_elapsed) => {
                     ui::note(Message::NoKeyInTime { guest });
@@ -272,7 +272,7 @@ fn key(arguments: &InviteArguments) -> Result<Option<EncryptionKey>, Fault> {
         }
         (None, None) => return Ok(None),
     };
-    EncryptionKey::parse(&text).map(Some).map_err(|error| unusable(&error))
+    EncryptionKey::parse(&text).map(Some).map_err(|error| unusable(&explain::key(error)))
 }
 
 /// Asks the one who invited, and waits until the channel is secured.
@@ -284,13 +284,13 @@ pub(crate) async fn go_to_host(client: &Client, host: PeerId) -> Result<Channel,
     ui::note(Message::Asking { host });
     let channel = client.ask(host).await.map_err(|error| match error {
         AskError::Answer(Answer::TargetNotFound) => Fault::peer(Message::Nobody { host }),
-        AskError::Answer(Answer::VersionUnsupported) => Fault::relay(error.to_string()),
-        _ => Fault::peer(Message::Unreached { host, error: &error }),
+        AskError::Answer(Answer::VersionUnsupported) => Fault::relay(explain::request(error)),
+        _ => Fault::peer(Message::Unreached { host, error: &explain::request(error) }),
     })?;
     secure(&channel).await.map_err(|error| match error {
         ChannelError::KeysDiffer { .. } => Fault::keys(Message::KeysDiffer),
         ChannelError::Ended { end, .. } => ended(end),
-        error => Fault::keys(error.to_string()),
+        error => Fault::keys(explain::channel(error)),
     })?;
     ui::event(&Told::Secured);
     ui::note(Message::Secured);
@@ -384,7 +384,7 @@ fn typed_key(typed: &str) -> Result<EncryptionKey, String> {
         Reading::Other => None,
     };
     let text = words.as_ref().map_or(typed, |words| words);
-    EncryptionKey::parse(text).map_err(|error| error.to_string())
+    EncryptionKey::parse(text).map_err(explain::key)
 }
 
 /// Meets the other side, as the one who invites or as the one who has the invitation, and does `work` over the channel.
@@ -444,7 +444,7 @@ pub(crate) async fn greet<P: Packet>(
 pub(crate) fn over(error: ChannelError) -> Fault {
     match error {
         ChannelError::Ended { end, .. } => ended(end),
-        error => Fault::peer(error.to_string()),
+        error => Fault::peer(explain::channel(error)),
     }
 }
 
@@ -473,7 +473,7 @@ pub(crate) fn ended(end: End) -> Fault {
         End::Aborted { code: 0 } => Fault::peer(Message::PeerStopped),
         End::Truncated => Fault::peer(Message::PeerLost),
         End::Left(_) => Fault::peer(Message::PeerLeftUnsecured),
-        end => Fault::peer(end.to_string()),
+        end => Fault::peer(explain::end(end)),
     }
 }
 

@@ -140,6 +140,42 @@ messages! {
     Again { error: &'a dyn fmt::Display } =>
         "{error}.",
         "{error}.";
+    NotAnInvitation =>
+        "this is no invitation; copy the whole line that begins with phantom:// from the other side",
+        "это не приглашение; скопируйте с другой стороны всю строку, которая начинается с phantom://";
+    InvitationScheme =>
+        "an invitation begins with phantom:// or phantoms://",
+        "приглашение начинается с phantom:// или phantoms://";
+    InvitationRelay { error: &'a dyn fmt::Display } =>
+        "in the invitation, {error}",
+        "в приглашении {error}";
+    InvitationId =>
+        "the ID in the invitation is not valid: before the # stand exactly six letters or digits, for example AF83X1",
+        "ID в приглашении неверен: перед # стоят ровно шесть букв или цифр, например AF83X1";
+    InvitationNoKey =>
+        "the invitation has no key: after the ID comes # and the key; put the invitation in quotes",
+        "в приглашении нет ключа: после ID идут # и ключ; возьмите приглашение в кавычки";
+    InvitationDamaged =>
+        "the key in the invitation was damaged when it was copied; copy it again",
+        "ключ в приглашении повреждён при копировании; скопируйте ещё раз";
+    InvitationTypo =>
+        "the key in the invitation has a typo; compare it with the original, or copy it again",
+        "в ключе приглашения опечатка; сверьте его с оригиналом или скопируйте ещё раз";
+    InvitationKey { error: &'a dyn fmt::Display } =>
+        "the key in the invitation cannot be used: {error}",
+        "ключ в приглашении не годится: {error}";
+    AddressScheme =>
+        "the address of a relay begins with ws:// or wss://, for example ws://127.0.0.1:7777",
+        "адрес ретранслятора начинается с ws:// или wss://, например ws://127.0.0.1:7777";
+    AddressHost =>
+        "the host of the relay is not valid; write a name or an address, for example relay.example.org",
+        "узел ретранслятора неверен; нужно имя или адрес, например relay.example.org";
+    AddressPort =>
+        "the port of the relay is not a number from 1 to 65535",
+        "порт ретранслятора — не число от 1 до 65535";
+    AddressPath =>
+        "the path of the relay has characters that a URL cannot have",
+        "в пути ретранслятора есть знаки, которых в URL быть не может";
     NoInvitation =>
         "no invitation was given",
         "приглашение не введено";
@@ -320,6 +356,32 @@ messages! {
     BadSeconds =>
         "write seconds, from 0.1 to 3600",
         "нужны секунды, от 0.1 до 3600";
+
+    // The relay of this program.
+    RelayListens { address: SocketAddr, url: &'a str } =>
+        "The relay listens on {address}. Clients reach it at {url}",
+        "Ретранслятор слушает на {address}. Клиентам — сюда: {url}";
+    RelayAnywhere =>
+        "ADDRESS-OF-THIS-MACHINE",
+        "АДРЕС-ЭТОЙ-МАШИНЫ";
+    InAnotherTerminal =>
+        "In another terminal, run:",
+        "В другом терминале выполните:";
+    CtrlCEnds =>
+        "Ctrl-C ends it.",
+        "Ctrl-C — закончить.";
+    RelayStops =>
+        "The relay stops.",
+        "Ретранслятор останавливается.";
+    FewClients { error: &'a io::Error } =>
+        "there may be room for few clients only: {error}",
+        "места может хватить лишь немногим клиентам: {error}";
+    RelayStopped { error: &'a io::Error } =>
+        "the relay stopped: {error}",
+        "ретранслятор остановился: {error}";
+    RelayFailed =>
+        "the relay failed; please report this",
+        "в ретрансляторе ошибка; пожалуйста, сообщите о ней";
 
     // The manual.
     PageUnwritten { path: &'a dyn fmt::Display, error: &'a io::Error } =>

@@ -7,8 +7,10 @@ use tokio::task::spawn_blocking;
 
 use crate::address::PORT;
 use crate::arguments::RelayArguments;
+use crate::event::Event;
 use crate::fault::{Fault, Status};
 use crate::interrupt::Interrupt;
+use crate::message::Message;
 use crate::ui;
 
 /// Runs until Ctrl-C, which is its good end.
@@ -17,7 +19,7 @@ pub(crate) async fn run(arguments: &RelayArguments, interrupt: &mut Interrupt) -
         log::set_max_level(log::LevelFilter::Warn);
     }
     if let Err(error) = phantom_mio::raise_file_limit() {
-        ui::note(format_args!("there may be room for few clients only: {error}"));
+        ui::note(Message::FewClients { error: &error });
     }
     let relay =
         RelayServer::bind(arguments.listen.as_str()).map_err(|error| Fault::relay(error.to_string()))?;
@@ -27,30 +29,31 @@ pub(crate) async fn run(arguments: &RelayArguments, interrupt: &mut Interrupt) -
     let served = tokio::select! {
         served = &mut serving => served,
         _ = interrupt.wait() => {
-            ui::note("The relay stops.");
+            ui::note(Message::RelayStops);
             handle.stop();
             serving.await
         }
     };
     match served {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Fault::new(Status::Other, format!("the relay stopped: {error}"))),
-        Err(_panic) => Err(Fault::new(Status::Other, "the relay failed; please report this".to_owned())),
+        Ok(Err(error)) => Err(Fault::new(Status::Other, Message::RelayStopped { error: &error })),
+        Err(_panic) => Err(Fault::new(Status::Other, Message::RelayFailed)),
     }
 }
 
 fn greet(address: SocketAddr) {
     let url = if address.ip().is_unspecified() {
-        format!("ws://ADDRESS-OF-THIS-MACHINE:{}", address.port())
+        format!("ws://{}:{}", Message::RelayAnywhere, address.port())
     } else {
         format!("ws://{address}")
     };
     let is_default = address == SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
     let relay = if is_default { String::new() } else { format!(" --relay {url}") };
-    ui::say(format_args!("The relay listens on {address}. Clients reach it at {url}"));
-    ui::note("In another terminal, run:");
+    ui::event(&Event::Listening { address });
+    ui::say(Message::RelayListens { address, url: &url });
+    ui::note(Message::InAnotherTerminal);
     ui::command(format_args!("phantom send FILE{relay}"));
-    ui::note("Ctrl-C ends it.");
+    ui::note(Message::CtrlCEnds);
 }
 
 /// What the relay warns of.

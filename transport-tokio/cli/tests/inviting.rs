@@ -183,3 +183,17 @@ fn russian_when_the_locale_says_so() {
     let _guest = Phantom::start(["chat", &invitation]);
     host.line(Err, "Канал защищён");
 }
+
+#[test]
+fn russian_words_for_what_is_wrong() {
+    let russian = |arguments: &[&str]| {
+        let mut russian = command(arguments);
+        russian.env("LC_ALL", "ru_RU.UTF-8");
+        Phantom::spawn(russian).end()
+    };
+    russian(&["chat", "hello"]).failed(2, "это не приглашение");
+    russian(&["chat", "--relay", "http://relay"]).failed(2, "адрес ретранслятора начинается с ws://");
+    let (_relay, url) = relay();
+    let nobody = format!("{}/AF83X1#ABCDE12345", url.replace("ws://", "phantom://"));
+    russian(&["chat", &nobody]).failed(4, "нет никого с ID AF83X1");
+}

@@ -128,6 +128,21 @@ fn the_other_side_leaves_and_the_terminal_is_as_it_was() {
 }
 
 #[test]
+fn the_last_of_many_lines_is_shown_before_the_end() {
+    let (_relay, url) = relay();
+    let mut host = Phantom::start(["chat", "--relay", &url]);
+    let mut guest = Terminal::start(80, &["chat", &host.invitation()]);
+    host.line(Err, "Secured");
+    for n in 0..300 {
+        host.type_line(&format!("line {n:03}"));
+    }
+    host.end_input();
+    assert_eq!(guest.end().0, 0);
+    let raw = guest.raw();
+    assert!((0..300).all(|n| raw.contains(&format!("line {n:03}"))), "{raw}");
+}
+
+#[test]
 fn a_relay_that_is_away_and_comes_back() {
     let (first, url) = relay();
     let (mut host, guest, _) = talking(&url, 80);
