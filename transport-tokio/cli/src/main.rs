@@ -27,6 +27,7 @@ mod meet;
 mod message;
 mod pipe;
 mod progress;
+mod prompt;
 mod receive;
 mod relay;
 mod send;

@@ -5,11 +5,12 @@ use crate::fault::Fault;
 use crate::interrupt::Interrupt;
 use crate::meet::{self, Place};
 use crate::progress::Progress;
+use crate::prompt;
 use crate::transfer::{self, Target};
 use crate::ui;
 
 pub(crate) async fn run(arguments: &ReceiveArguments, interrupt: &mut Interrupt) -> Result<(), Fault> {
-    let invitation = meet::read_invitation(arguments.invitation.as_deref(), interrupt).await?;
+    let invitation = prompt::read_invitation(arguments.invitation.as_deref(), interrupt).await?;
     let target = Target::new(arguments.output.as_deref(), arguments.force)?;
     Place::of_guest(&invitation)
         .visit(interrupt, async |client| {
