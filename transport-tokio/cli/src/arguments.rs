@@ -144,36 +144,54 @@ pub(crate) struct ForwardArguments {
     pub(crate) invite: InviteArguments,
 }
 
-/// Send a file to somebody
+/// Send files, folders, standard input or a text to somebody
 #[derive(Args)]
 #[command(after_help = format!("\
 Examples:
-  phantom send notes.pdf
+  phantom send notes.pdf photos
       Prints the invitation for the other side.
   phantom send notes.pdf --relay wss://relay.example.org
+  pg_dump shop | phantom send - --name shop.sql
+  phantom send --text 'see you at eight'
   PHANTOM_KEY='blue elephants' phantom send notes.pdf
       With a key of your own.
 
-The invitation is the first line of standard output. Whoever has it can take the file: give it to nobody else.
+The invitation is the first line of standard output. Whoever has it can take the files: give it to nobody else.
+
+Of permissions, only whether a file can be run is kept. Links that stay in the folder that is sent are kept; others are followed if they \
+lead to a file, and left out if not. After an interruption, send and receive the same again: it goes on where it was.
 
 {TABLE}"))]
 pub(crate) struct SendArguments {
-    /// The file
-    pub(crate) file: PathBuf,
+    /// Files and folders; - is standard input
+    #[arg(required_unless_present = "text", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Another name for the one file or folder, or one for standard input
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// A text to be shown at the other side. Other users of this machine can see arguments
+    #[arg(long, conflicts_with_all = ["files", "name"])]
+    pub(crate) text: Option<String>,
 
     #[command(flatten)]
     pub(crate) invite: InviteArguments,
 }
 
-/// Receive a file that somebody sends
+/// Receive what somebody sends
 #[derive(Args)]
 #[command(after_help = format!("\
 Examples:
   phantom receive \"phantom://127.0.0.1:7777/AF83X1#KEY\"
       Into the current folder.
-  phantom receive INVITATION --output ~/Downloads
+  phantom receive INVITATION --into ~/Downloads
+  phantom receive INVITATION --stdout | psql shop
   phantom receive
       Asks for the invitation, or for ID and key.
+
+Nothing has its name before all of it is there and right. After an interruption, what has arrived is kept in a folder \
+.phantom-*.part beside it: send and receive the same again, and it goes on where it was.
 
 {TABLE}"))]
 pub(crate) struct ReceiveArguments {
@@ -181,13 +199,25 @@ pub(crate) struct ReceiveArguments {
     /// processes and no history of the shell
     pub(crate) invitation: Option<String>,
 
-    /// A folder that exists, or a name for the file; without it, the current folder
-    #[arg(short, long, value_name = "DIR_OR_FILE")]
+    /// A folder that exists; without it, the current folder
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) into: Option<PathBuf>,
+
+    /// A folder that exists, or a name for the one file or folder that comes
+    #[arg(short, long, value_name = "FILE", conflicts_with = "into")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Overwrite a file that exists
+    /// Write the one file that comes to standard output, as it comes; only the end tells whether it was right
+    #[arg(long, conflicts_with_all = ["into", "output", "overwrite"])]
+    pub(crate) stdout: bool,
+
+    /// Take it without asking
     #[arg(short, long)]
-    pub(crate) force: bool,
+    pub(crate) yes: bool,
+
+    /// Replace files that exist, and join folders
+    #[arg(short = 'f', long, alias = "force")]
+    pub(crate) overwrite: bool,
 }
 
 /// Run a relay until Ctrl-C

@@ -1,7 +1,7 @@
 //! `phantom demo`: a relay, two clients, a greeting and a file, all in this program and all over real sockets.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use phantom_core::packet::Packet;
 use phantom_mio::RelayServer;
@@ -10,8 +10,8 @@ use phantom_tokio::{Channel, ChannelError, Client, EncryptionKey};
 use crate::arguments::DemoArguments;
 use crate::fault::{Fault, Status};
 use crate::interrupt::Interrupt;
-use crate::progress::Progress;
-use crate::transfer::{self, Source, Target};
+use crate::progress::{Progress, Task};
+use crate::transfer::{self, Decision, Offered, Source, Target};
 use crate::ui;
 
 const GREETING: &str = "Приветик!!!";
@@ -43,7 +43,7 @@ async fn show(arguments: &DemoArguments) -> Result<(), Fault> {
         Some(file) => file.clone(),
         None => this_program()?,
     };
-    let source = Source::open(&file)?;
+    let source = Source::open(&[file], None)?;
 
     let relay = RelayServer::bind("127.0.0.1:0").map_err(|error| Fault::relay(error.to_string()))?;
     let relay = relay
@@ -143,14 +143,15 @@ async fn pass(at_ann: Channel, at_bob: Channel, source: Source) -> Result<(), Fa
         .map_err(|error| Fault::file(format!("no temporary folder can be made: {error}")))?;
     let target = Target::new(Some(&folder.path().join("received")), false)?;
     tell("Ann", format_args!("sends {}, {}", source.name(), ui::size(source.size())));
-    let ((sent, figures), file) = tokio::try_join!(
-        transfer::send(at_ann, source, Progress::new),
-        transfer::receive(at_bob, &target, |_: &Path, size| Progress::hidden(size)),
+    let task = Task { size: Some(source.size()), files: source.files() };
+    let (sent, arrival) = tokio::try_join!(
+        transfer::send(at_ann, source, || Progress::new(task)),
+        transfer::receive(at_bob, &target, async |_: &Offered| Ok(Decision::Take), Progress::hidden),
     )?;
-    tell("Bob", format_args!("has it: {figures}"));
-    tell("Ann", format_args!("BLAKE3 {}", ui::hex(&sent)));
-    tell("Bob", format_args!("BLAKE3 {}", ui::hex(&file.hash)));
-    if sent != file.hash {
+    tell("Bob", format_args!("has it: {}", sent.figures));
+    tell("Ann", format_args!("BLAKE3 {}", ui::hex(&sent.hash)));
+    tell("Bob", format_args!("BLAKE3 {}", ui::hex(&arrival.hash)));
+    if sent.hash != arrival.hash {
         return Err(Fault::new(Status::Other, "the two sums differ; please report this"));
     }
     Ok(())

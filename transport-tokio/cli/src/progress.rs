@@ -1,53 +1,69 @@
 //! How far a transfer is: a bar on a terminal, nothing elsewhere.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::transfer::name::shown;
 use crate::ui;
 
 /// Below this many columns there is no room for the bar and the sizes.
 const WIDE: usize = 64;
 
-/// The progress of one file.
+/// What there is to be done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task {
+    /// Bytes of all files; nothing if nobody knows.
+    pub(crate) size: Option<u64>,
+    /// How many files.
+    pub(crate) files: usize,
+}
+
+/// The progress of one transfer.
 pub(crate) struct Progress {
     bar: ProgressBar,
     began: Instant,
-    size: u64,
+    task: Task,
+    /// Bytes that need not be sent, for they are there already.
+    kept: std::cell::Cell<u64>,
 }
 
 impl Progress {
     /// Begins now.
-    pub(crate) fn new(size: u64) -> Self {
-        let template = match ui::width() {
-            Some(width) if width < WIDE => "{percent:>3}% {wide_bar} {rate} {left}",
-            _ => "{percent:>3}% {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {rate}, {left} left",
-        };
-        let style = ProgressStyle::with_template(template)
-            .expect("the template is valid")
-            .progress_chars("━╸─")
-            .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let _cannot_fail = write!(out, "{:.0} MB/s", state.per_sec() / 1e6);
-            })
-            .with_key("left", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let _cannot_fail = match state.eta().as_secs() {
-                    seconds if seconds < 3600 => write!(out, "{}:{:02}", seconds / 60, seconds % 60),
-                    seconds => write!(out, "{} h", seconds / 3600),
-                };
-            });
-        let bar = ProgressBar::with_draw_target(Some(size), ProgressDrawTarget::stderr()).with_style(style);
-        Self { bar, began: Instant::now(), size }
+    pub(crate) fn new(task: Task) -> Self {
+        let bar = ProgressBar::with_draw_target(task.size, ProgressDrawTarget::stderr());
+        Self::with(bar.with_style(style(task)), task)
     }
 
     /// Begins now, and shows nothing.
-    pub(crate) fn hidden(size: u64) -> Self {
-        Self { bar: ProgressBar::hidden(), began: Instant::now(), size }
+    pub(crate) fn hidden(task: Task) -> Self {
+        Self::with(ProgressBar::hidden(), task)
     }
 
-    /// So many bytes more are done.
-    pub(crate) fn advance(&self, bytes: usize) {
+    fn with(bar: ProgressBar, task: Task) -> Self {
+        Self { bar, began: Instant::now(), task, kept: 0.into() }
+    }
+
+    /// So many bytes are there already.
+    pub(crate) fn keep(&self, bytes: u64) {
+        self.kept.set(bytes);
+        self.bar.set_position(bytes);
+        self.bar.reset_eta();
+    }
+
+    /// So many bytes more are done, the last of them of the file of this name.
+    pub(crate) fn advance<T: AsRef<str>>(&self, bytes: usize, name: impl FnOnce() -> T) {
+        if self.task.files > 1 && !self.bar.is_hidden() {
+            self.bar.set_message(shown(name().as_ref()));
+        }
         self.bar.inc(bytes as u64);
+    }
+
+    /// All bytes have been sent; now it is the disks that take time.
+    pub(crate) fn settle(&self) {
+        self.bar.set_message("Waiting for the disk of the other side");
+        self.bar.tick();
     }
 
     /// Says how things stand, above the bar.
@@ -55,10 +71,11 @@ impl Progress {
         self.bar.suspend(|| ui::note(line));
     }
 
-    /// Removes the bar, and says what was done: `5.24 MB in 0.81 s, 6.5 MB/s`.
-    pub(crate) fn finish(&self) -> String {
+    /// Removes the bar, and says what was done.
+    pub(crate) fn finish(&self) -> Figures {
+        let (moved, kept) = (self.bar.position().saturating_sub(self.kept.get()), self.kept.get());
         self.bar.finish_and_clear();
-        ui::figures(self.size, self.began.elapsed())
+        Figures { files: self.task.files, moved, kept, taken: self.began.elapsed() }
     }
 }
 
@@ -67,4 +84,56 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// What a transfer came to: `3 files, 5.24 MB in 0.81 s, 6.5 MB/s; 1.2 MB were there already`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figures {
+    files: usize,
+    moved: u64,
+    kept: u64,
+    taken: std::time::Duration,
+}
+
+impl Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.files != 1 {
+            write!(f, "{}, ", files(self.files))?;
+        }
+        f.write_str(&ui::figures(self.moved, self.taken))?;
+        if self.kept > 0 {
+            write!(f, "; {} were there already", ui::size(self.kept))?;
+        }
+        Ok(())
+    }
+}
+
+/// `1 file`, `3 files`.
+pub(crate) fn files(count: usize) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
+/// One line for one file; for several, the name of the current one above it.
+fn style(task: Task) -> ProgressStyle {
+    let is_narrow = ui::width().is_some_and(|width| width < WIDE);
+    let line = match (task.size, is_narrow) {
+        (None, _) => "{spinner} {decimal_bytes}, {rate}",
+        (Some(_), true) => "{percent:>3}% {wide_bar} {rate} {left}",
+        (Some(_), false) => {
+            "{percent:>3}% {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {rate}, {left} left"
+        }
+    };
+    let template = if task.files > 1 { format!("{{wide_msg}}\n{line}") } else { line.to_owned() };
+    ProgressStyle::with_template(&template)
+        .expect("the template is valid")
+        .progress_chars("━╸─")
+        .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _cannot_fail = write!(out, "{:.0} MB/s", state.per_sec() / 1e6);
+        })
+        .with_key("left", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _cannot_fail = match state.eta().as_secs() {
+                seconds if seconds < 3600 => write!(out, "{}:{:02}", seconds / 60, seconds % 60),
+                seconds => write!(out, "{} h", seconds / 3600),
+            };
+        })
 }

@@ -52,7 +52,6 @@ fn wrong_arguments() {
 #[test]
 fn a_file_that_cannot_be_sent() {
     run(["send", "no-such-file"]).failed(6, "there is no file no-such-file");
-    run(["send", "src"]).failed(6, "is a folder");
 }
 
 /// A port on which nobody listens.

@@ -32,6 +32,13 @@ fn listing(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Nothing is there but perhaps what is unfinished.
+#[track_caller]
+fn nothing_has_a_name(folder: &Path) {
+    let names = listing(folder);
+    assert!(names.iter().all(|name| name.starts_with(".phantom-") && name.ends_with(".part")), "{names:?}");
+}
+
 fn passes_whole(count: usize) {
     let folder = tempfile::tempdir().unwrap();
     let content = bytes(count);
@@ -67,17 +74,17 @@ fn an_existing_file_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x"), "mine").unwrap();
     let (sender, receiver) = pass(b"theirs", "x", folder.path(), &[]);
-    receiver.failed(6, "exists already; use --force");
+    receiver.failed(6, "exists already; use --overwrite");
     sender.failed(4, "already has a file of this name");
     assert_eq!(fs::read(folder.path().join("x")).unwrap(), b"mine");
     assert_eq!(listing(folder.path()), ["x"]);
 }
 
 #[test]
-fn an_existing_file_is_overwritten_by_force() {
+fn an_existing_file_is_overwritten_if_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x"), "mine").unwrap();
-    let (sender, receiver) = pass(b"theirs", "x", folder.path(), &["--force"]);
+    let (sender, receiver) = pass(b"theirs", "x", folder.path(), &["--overwrite"]);
     receiver.succeeded();
     sender.succeeded();
     assert_eq!(fs::read(folder.path().join("x")).unwrap(), b"theirs");
@@ -168,7 +175,7 @@ fn under_way(from: &Path, folder: &Path) -> (Phantom, Phantom, Phantom) {
     let invitation = sender.invitation();
     let mut receiver = Phantom::start_in(folder, ["receive", &invitation]);
     receiver.line(Stream::Err, "Receiving endless");
-    assert!(listing(folder).iter().all(|name| name.ends_with(".part")), "only a temporary file is there");
+    nothing_has_a_name(folder);
     (relay, sender, receiver)
 }
 
@@ -180,7 +187,7 @@ fn the_sender_is_interrupted() {
     sender.interrupt();
     sender.end().failed(130, "stopped");
     receiver.end().failed(4, "the other side stopped");
-    assert_eq!(listing(folder.path()), [""; 0]);
+    nothing_has_a_name(folder.path());
 }
 
 #[cfg(unix)]
@@ -191,7 +198,7 @@ fn the_receiver_is_interrupted() {
     receiver.interrupt();
     receiver.end().failed(130, "stopped");
     sender.end().failed(4, "the other side stopped");
-    assert_eq!(listing(folder.path()), [""; 0]);
+    nothing_has_a_name(folder.path());
 }
 
 #[cfg(unix)]
@@ -202,7 +209,7 @@ fn the_file_becomes_shorter() {
     fs::File::create(from.path().join("endless")).unwrap();
     sender.end().failed(6, "became shorter");
     receiver.end().failed(4, "could not read its file");
-    assert_eq!(listing(folder.path()), [""; 0]);
+    nothing_has_a_name(folder.path());
 }
 
 /// A limit on the length of files stands for a full disk.

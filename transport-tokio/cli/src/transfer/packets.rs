@@ -1,42 +1,119 @@
-//! What two sides of a file transfer say to each other: version 1.
+//! What two sides of a transfer say to each other: version 2.
 //!
 //! ```text
 //! sender                                   receiver
-//!   Offer { version, name, size }  ──────▶
-//!                                  ◀──────   Ready        nothing of the file travels before it
-//!   Chunk …                        ──────▶
-//!   Done { hash }                  ──────▶
-//!                                  ◀──────   Received { hash }   the file is in its place
+//!   Offer { version, name, size, … } ─────▶
+//!   List { entries } …               ─────▶
+//!                                    ◀─────   Have { parts } …   what is there from an earlier time
+//!                                    ◀─────   Ready              no byte of a file travels before it
+//!   Anew { entries } …               ─────▶                      what is there is not the same any more
+//!   Begin                            ─────▶
+//!   Chunk …, Sums { hashes } …       ─────▶
+//!   Done { hash }                    ─────▶
+//!                                    ◀─────   Received { hash }  everything is in its place
 //!   either side, at any time: Stop { reason }, after which nothing follows
 //! ```
 //!
-//! Then both close the channel. The channel keeps order and loses nothing, so that a chunk needs no number. A side that knows only
-//! lower versions answers an offer with `Stop { Version }`. No text of one side is ever shown at the other but the file's name.
+//! Then both close the channel. The channel keeps order and loses nothing, so that nothing needs a number.
+//!
+//! The entries are folders, files and links; a folder comes before what is in it. Chunks are the bytes of all files one after the other,
+//! in the order of the list and without seams: thousands of small files are a few packets. Of a file that the receiver has a part of, what
+//! follows that part is sent; of one that it has, nothing. `Sums` has the hash of each file that was not there whole, in the same order,
+//! after its bytes.
+//!
+//! A side that knows only lower versions answers an offer with `Stop { Version }`. No text of one side is ever shown at the other but
+//! names, without what could drive a terminal.
 
 use bytes::Bytes;
 use phantom_core::bits::Bits;
 use phantom_core::packet::Packet;
 
 /// The version of this protocol.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
-/// Bytes of the file in a chunk, but for the last one. With this length, buffers stay in the cache of the processor on their whole way:
-/// four times as much costs a quarter more processor time.
+/// Bytes of files in a chunk at most. With this length, buffers stay in the cache of the processor on their whole way: four times as
+/// much costs a quarter more processor time.
 pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Entries, parts or hashes in one packet at most: enough that a packet is no round trip, few enough that it is no burden.
+pub(crate) const BATCH: usize = 512;
 
 /// A BLAKE3 hash.
 pub(crate) type Hash = [u8; 32];
 
-/// A file is there to be taken.
+/// Something is there to be taken.
 #[derive(Clone, Debug, PartialEq, Eq, Packet)]
 #[packet(id = 32)]
 pub(crate) struct Offer {
     /// The version the sender speaks.
     pub(crate) version: u32,
-    /// Its name at the sender, without a folder: a suggestion.
+    /// What it is called, to be shown.
     pub(crate) name: String,
-    /// Its length in bytes.
+    /// Bytes of all files together, as far as they are known.
     pub(crate) size: u64,
+    /// How many entries there are; all of them follow in lists.
+    #[packet(default)]
+    pub(crate) entries: u32,
+    /// The one file is a text for a person to read, not to keep.
+    #[packet(default)]
+    pub(crate) is_text: bool,
+}
+
+/// The next entries.
+#[derive(Clone, Debug, PartialEq, Eq, Packet)]
+#[packet(id = 38)]
+pub(crate) struct List {
+    /// At least one, at most [`BATCH`].
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// A folder, a file or a link.
+#[derive(Clone, Debug, PartialEq, Eq, Bits)]
+pub(crate) struct Entry {
+    /// The folder it is in: its place in the list, counted from 1; 0 for the folder that the receiver chooses.
+    pub(crate) parent: u32,
+    /// One component of a path, as bytes: a suggestion.
+    pub(crate) name: Bytes,
+    /// What it is.
+    pub(crate) kind: Kind,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq, Bits)]
+pub(crate) enum Kind {
+    /// A folder.
+    Folder,
+    /// A regular file.
+    File {
+        /// Its length in bytes; unknown only if it is the one entry there is.
+        size: Option<u64>,
+        /// It can be run.
+        executable: bool,
+    },
+    /// A symbolic link that stays in the folder that is sent; see `link`.
+    Link {
+        /// Where it leads, with `/` between names.
+        target: Bytes,
+    },
+}
+
+/// What the receiver has from an earlier time.
+#[derive(Clone, Debug, PartialEq, Eq, Packet)]
+#[packet(id = 39)]
+pub(crate) struct Have {
+    /// At least one, at most [`BATCH`], in the order of the list.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// The beginning of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Bits)]
+pub(crate) struct Part {
+    /// The file's place in the list, counted from 0.
+    pub(crate) entry: u32,
+    /// How many bytes of it; at least one, at most all.
+    pub(crate) bytes: u64,
+    /// The BLAKE3 hash of these bytes.
+    pub(crate) hash: Hash,
 }
 
 /// The receiver takes it.
@@ -44,7 +121,20 @@ pub(crate) struct Offer {
 #[packet(id = 33)]
 pub(crate) struct Ready;
 
-/// The next bytes of the file.
+/// The files of which the receiver's part is not the beginning any more. They are sent from their first byte on.
+#[derive(Clone, Debug, PartialEq, Eq, Packet)]
+#[packet(id = 40)]
+pub(crate) struct Anew {
+    /// Their places in the list, counted from 0; at least one, at most [`BATCH`].
+    pub(crate) entries: Vec<u32>,
+}
+
+/// All parts have been compared; the bytes follow.
+#[derive(Clone, Debug, PartialEq, Eq, Packet)]
+#[packet(id = 42)]
+pub(crate) struct Begin;
+
+/// The next bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Packet)]
 #[packet(id = 34)]
 pub(crate) struct Chunk {
@@ -53,24 +143,40 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// Bytes of an encoded chunk that are not of the file, if the chunk is a full one.
+    /// Bytes of an encoded chunk that are not of a file, if the chunk is a full one.
     pub(crate) const HEADER: usize = 5;
 }
 
-/// The whole file was sent.
+/// What the next files must be.
+#[derive(Clone, Debug, PartialEq, Eq, Packet)]
+#[packet(id = 41)]
+pub(crate) struct Sums {
+    /// The BLAKE3 hashes of whole files; at least one, at most [`BATCH`].
+    pub(crate) hashes: Vec<Hash>,
+}
+
+/// Everything was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Packet)]
 #[packet(id = 35)]
 pub(crate) struct Done {
-    /// The BLAKE3 hash of all bytes that were sent.
+    /// The hash of the one file; of several, the BLAKE3 hash of their hashes one after the other. See [`total`].
     pub(crate) hash: Hash,
 }
 
-/// The whole file has arrived, is what was sent, and is in its place.
+/// Everything has arrived, is what was sent, and is in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Packet)]
 #[packet(id = 36)]
 pub(crate) struct Received {
-    /// The BLAKE3 hash of what was received.
+    /// What `Done` said.
     pub(crate) hash: Hash,
+}
+
+/// The hash that stands for all files.
+pub(crate) fn total(hashes: &[Hash]) -> Hash {
+    match hashes {
+        [only] => *only,
+        all => *blake3::hash(all.as_flattened()).as_bytes(),
+    }
 }
 
 /// This side goes no further.
@@ -88,36 +194,43 @@ pub(crate) enum Reason {
     Wanted,
     /// The version of the offer is not known.
     Version,
-    /// The receiver has a file of this name and was not told to overwrite it.
+    /// The receiver has something of this name and was not told to overwrite it.
     Exists,
-    /// The receiver cannot keep a file of this name.
+    /// The receiver cannot keep something of this name.
     Name,
     /// The receiver cannot write.
     Write,
-    /// The sender cannot read its file, or the file changed.
+    /// The sender cannot read a file, or it changed.
     Read,
     /// What arrived is not what was sent.
     Damaged,
     /// The other side broke the rules above.
     Protocol,
+    /// There is more than the receiver can take at once.
+    TooMuch,
 }
 
 impl Reason {
     /// What the side that is told says to its person.
     pub(crate) fn told(self) -> &'static str {
         match self {
-            Self::Wanted => "the other side stopped the transfer",
+            Self::Wanted => "the other side declined or stopped the transfer",
             Self::Version => {
                 "the other side's program is older and does not understand this transfer; update it"
             }
             Self::Exists => {
-                "the other side already has a file of this name; it can use --force to overwrite it, or --output for another name"
+                "the other side already has a file of this name; it can use --overwrite to replace it, or --into for another folder"
             }
-            Self::Name => "the other side cannot keep a file of this name; it can choose one with --output",
+            Self::Name => {
+                "the other side cannot keep a file of this name; send it under another one with --name"
+            }
             Self::Write => "the other side could not write the file; see the message there",
             Self::Read => "the other side could not read its file to the end; see the message there",
             Self::Damaged => "the file arrived damaged and was thrown away; send it again",
             Self::Protocol => "the two programs do not understand each other; update the older one",
+            Self::TooMuch => {
+                "this is more than the other side can take at once; pack it into one file first, for example with tar or zip"
+            }
         }
     }
 }
@@ -132,31 +245,55 @@ mod tests {
     #[test]
     fn the_bytes_of_every_packet() {
         let hash = [0xab; 32];
-        let offer = Offer { version: VERSION, name: "x".into(), size: 300 };
-        assert_eq!(
-            encode(&offer).unwrap()[..],
-            hex("9002 1078 8c98")[..],
-            "{:x?}",
-            &encode(&offer).unwrap()[..]
-        );
-        assert_eq!(encode(&Ready).unwrap()[..], hex("9040")[..], "{:x?}", &encode(&Ready).unwrap()[..]);
-        let chunk = Chunk { data: Bytes::from_static(b"abc") };
-        assert_eq!(
-            encode(&chunk).unwrap()[..],
-            hex("9086 6162 63")[..],
-            "{:x?}",
-            &encode(&chunk).unwrap()[..]
-        );
-        let done = encode(&Done { hash }).unwrap();
-        assert_eq!((done.len(), decode(&done)), (34, Ok(Done { hash })));
-        let received = encode(&Received { hash }).unwrap();
-        assert_eq!((received.len(), decode(&received)), (34, Ok(Received { hash })));
-        let stop = Stop { reason: Reason::Protocol };
-        assert_eq!(encode(&stop).unwrap()[..], hex("914e")[..], "{:x?}", &encode(&stop).unwrap()[..]);
+        let offer = Offer { version: VERSION, name: "x".into(), size: 300, entries: 1, is_text: false };
+        is(&offer, "9004 1078 8c99 0c");
+        is(&Ready, "9040");
+        is(&Begin, "9280");
+        is(&Chunk { data: Bytes::from_static(b"abc") }, "9086 6162 63");
+        let file = Kind::File { size: Some(3), executable: true };
+        let link = Kind::Link { target: Bytes::from_static(b"b") };
+        for kind in [Kind::Folder, file, link] {
+            let entry = Entry { parent: 1, name: Bytes::from_static(b"a"), kind };
+            back(&List { entries: vec![entry.clone(), entry] });
+        }
+        is(&Anew { entries: vec![1, 2] }, "92041100");
+        for packet in [encode(&Done { hash }), encode(&Received { hash })] {
+            assert_eq!(packet.unwrap().len(), 34);
+        }
+        back(&Done { hash });
+        back(&Received { hash });
+        back(&Have { parts: vec![Part { entry: 3, bytes: 300, hash }] });
+        back(&Sums { hashes: vec![hash; BATCH] });
+        is(&Stop { reason: Reason::Protocol }, "914e");
         let full = encode(&Chunk { data: vec![0; CHUNK_BYTES].into() }).unwrap();
         assert_eq!(full.len(), CHUNK_BYTES + Chunk::HEADER);
-        assert_eq!(decode(&encode(&offer).unwrap()), Ok(offer));
-        assert_eq!(decode(&encode(&chunk).unwrap()), Ok(chunk));
+    }
+
+    /// The first version offered one file, and its program must still understand that this is not for it.
+    #[test]
+    fn the_first_version_reads_the_version() {
+        #[derive(Debug, Packet)]
+        #[packet(id = 32)]
+        struct First {
+            version: u32,
+            name: String,
+            size: u64,
+        }
+        let offer = Offer { version: VERSION, name: "x".into(), size: 300, entries: 1, is_text: true };
+        let First { version, name, size } = decode(&encode(&offer).unwrap()).unwrap();
+        assert_eq!((version, name.as_str(), size), (VERSION, "x", 300));
+        let first = encode(&First { version: 1, name, size }).unwrap();
+        assert_eq!(decode::<Offer>(&first).unwrap().version, 1);
+    }
+
+    fn back<P: Packet + PartialEq + std::fmt::Debug>(packet: &P) {
+        assert_eq!(decode::<P>(&encode(packet).unwrap()).as_ref(), Ok(packet));
+    }
+
+    #[track_caller]
+    fn is<P: Packet + PartialEq + std::fmt::Debug>(packet: &P, bytes: &str) {
+        assert_eq!(encode(packet).unwrap()[..], hex(bytes)[..], "{:02x?}", &encode(packet).unwrap()[..]);
+        back(packet);
     }
 
     fn hex(text: &str) -> Vec<u8> {

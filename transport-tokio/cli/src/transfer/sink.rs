@@ -1,213 +1,308 @@
-//! The file that is received: nothing under its final name until all of it is there and right.
+//! What is received, on a thread of its own, a few chunks behind the network: taken apart into files, written, hashed and compared.
 //!
-//! It grows under a temporary name in its target folder, hashed and written on a thread of its own, and is renamed at the end. Until
-//! then, whatever goes wrong, dropping the sink removes it. An existing file is replaced only if that was asked for, also when it
-//! appeared in the meantime.
+//! Exactly what was announced is taken, and each file must be what the sender says it was. Only when everything is there and right does
+//! anything get its name.
 
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc as ended;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tempfile::{Builder, TempPath};
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use phantom_core::packet::{self, Packet};
+use tokio::sync::{mpsc, oneshot};
 
-use super::name;
-use super::packets::{Chunk, Hash, Reason};
+use super::packets::{Chunk, Hash, Kind, Reason, Sums, total};
+use super::part::Had;
+use super::plan::Plan;
+use super::staging::Staging;
+use super::talk::Refusal;
+use super::target::write_refusal;
 use crate::fault::Fault;
+use crate::ui;
 
-/// Chunks that may wait for the disk.
+/// Packets that may wait for the disk.
 const BEHIND: usize = 4;
+/// How long a program that ends waits for the disk to take or lose what is unfinished.
+const ABANDON_MAX: Duration = Duration::from_secs(3);
 
-/// What the other side is told, and what the person here is.
-pub(crate) type Refusal = (Reason, Fault);
-
-/// Where a file is to be put: chosen before anything is known of it.
-pub(crate) struct Target {
-    place: Place,
-    force: bool,
+/// Where the bytes go.
+pub(super) enum Goal {
+    /// Files, which get their names at the end; what is there may be replaced.
+    Files { staging: Staging, overwrite: bool },
+    /// Standard output.
+    Output,
+    /// A text, into memory.
+    Text(Vec<u8>),
 }
 
-enum Place {
-    Folder(PathBuf),
-    File(PathBuf),
+/// What has come of it.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Files(Vec<PathBuf>),
+    Output,
+    Text(Vec<u8>),
 }
 
-impl Target {
-    /// `output` is a folder that exists, or else the name of the file itself; without it, the current folder.
-    ///
-    /// # Errors
-    /// Its folder does not exist, or the file does and `force` is not set.
-    pub(crate) fn new(output: Option<&Path>, force: bool) -> Result<Self, Fault> {
-        let Some(output) = output else {
-            return Ok(Self { place: Place::Folder(PathBuf::new()), force });
-        };
-        if output.is_dir() {
-            return Ok(Self { place: Place::Folder(output.to_owned()), force });
-        }
-        let is_folder_name = output.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
-        if is_folder_name || !folder_of(output).is_dir() {
-            let folder = if is_folder_name { output } else { folder_of(output) };
-            return Err(Fault::file(format!("there is no folder {}; make it first", folder.display())));
-        }
-        let target = Self { place: Place::File(output.to_owned()), force };
-        target.check(output).map_err(|(_, fault)| fault)?;
-        Ok(target)
-    }
-
-    /// Makes the temporary file for what is offered.
-    ///
-    /// # Errors
-    /// The offered name cannot be used, the file exists, or none can be made there.
-    pub(crate) fn open(&self, offered: &str, size: u64) -> Result<Sink, Refusal> {
-        let path = match &self.place {
-            Place::File(path) => path.clone(),
-            Place::Folder(folder) => folder.join(name::safe(offered).ok_or_else(|| {
-                let fault =
-                    "the name that the other side offers cannot be used here; choose one with --output FILE";
-                (Reason::Name, Fault::file(fault))
-            })?),
-        };
-        self.check(&path)?;
-        let folder = folder_of(&path);
-        let mut builder = Builder::new();
-        builder.prefix(".phantom-").suffix(".part");
-        // As every new file; by itself, a temporary file would stay unreadable for others.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let (file, temporary) = builder
-            .tempfile_in(folder)
-            .map_err(|error| write_refusal(&format!("no file can be made in {}", folder.display()), &error))?
-            .into_parts();
-        let (chunks, chunks_out) = mpsc::channel(BEHIND);
-        let thread = spawn_blocking(move || write(file, size, chunks_out));
-        Ok(Sink { chunks, thread, temporary, path, force: self.force })
-    }
-
-    fn check(&self, path: &Path) -> Result<(), Refusal> {
-        // Also a symbolic link that leads nowhere is something that is there.
-        let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
-        let shown = path.display();
-        if path.is_dir() {
-            let fault = format!("{shown} is a folder; choose another name with --output FILE");
-            return Err((Reason::Exists, Fault::file(fault)));
-        }
-        if !self.force {
-            let fault =
-                format!("{shown} exists already; use --force to overwrite it, or --output for another name");
-            return Err((Reason::Exists, Fault::file(fault)));
-        }
-        if !metadata.is_file() && !metadata.is_symlink() {
-            let fault = format!("{shown} is not a regular file; choose another name with --output FILE");
-            return Err((Reason::Exists, Fault::file(fault)));
-        }
-        Ok(())
-    }
+enum Order {
+    Packet(Bytes),
+    Done(Hash),
 }
 
-/// A file that is being received. Dropped, it is removed.
-pub(crate) struct Sink {
-    chunks: mpsc::Sender<Bytes>,
-    thread: JoinHandle<Result<Hash, Refusal>>,
-    temporary: TempPath,
-    path: PathBuf,
-    force: bool,
+/// The thread that writes. Dropped before its end, it gives up, and what is unfinished has no name.
+pub(super) struct Sink {
+    orders: Option<mpsc::Sender<Order>>,
+    result: oneshot::Receiver<Result<Outcome, Refusal>>,
+    current: Arc<AtomicUsize>,
+    /// Disconnected when the thread has left nothing behind.
+    ended: ended::Receiver<()>,
+    epitaph: Option<Arc<OnceLock<String>>>,
 }
 
 impl Sink {
-    /// What it will be called.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Begins to write.
+    pub(super) fn start(plan: Arc<Plan>, goal: Goal, had: HashMap<usize, Had>) -> Self {
+        let (orders, orders_out) = mpsc::channel(BEHIND);
+        let (result_in, result) = oneshot::channel();
+        let (ended_in, ended) = ended::channel::<()>();
+        let current = Arc::new(AtomicUsize::new(0));
+        let epitaph = match &goal {
+            Goal::Files { staging, .. } => Some(staging.epitaph()),
+            Goal::Output | Goal::Text(_) => None,
+        };
+        let writer = Writer {
+            plan,
+            goal,
+            had,
+            next: 0,
+            open: None,
+            unsummed: VecDeque::new(),
+            all: Vec::new(),
+            current: Arc::clone(&current),
+        };
+        thread::spawn(move || {
+            let _nobody_asks = result_in.send(writer.run(orders_out));
+            drop(ended_in);
+        });
+        Self { orders: Some(orders), result, current, ended, epitaph }
     }
 
-    /// Takes the next chunk, an encoded packet. Waits while the disk is behind.
+    /// Takes the next packet. Waits while the disk is behind.
     ///
-    /// `false` means that it takes no more; [`failure`](Self::failure) says why.
-    pub(crate) async fn write(&self, packet: Bytes) -> bool {
-        self.chunks.send(packet).await.is_ok()
-    }
-
-    /// Why it takes no more.
-    pub(crate) async fn failure(self) -> Refusal {
-        drop(self.chunks);
-        match self.thread.await {
-            Ok(Err(refusal)) => refusal,
-            Ok(Ok(_)) | Err(_) => broken(),
+    /// `false` means that it takes no more; [`finish`](Self::finish) says why.
+    pub(super) async fn write(&self, packet: Bytes) -> bool {
+        match &self.orders {
+            Some(orders) => orders.send(Order::Packet(packet)).await.is_ok(),
+            None => false,
         }
     }
 
-    /// Waits until everything is written, compares it with what was sent, and gives it its name.
+    /// Waits until it takes no more.
+    pub(super) async fn gone(&self) {
+        if let Some(orders) = &self.orders {
+            orders.closed().await;
+        }
+    }
+
+    /// Waits until everything is written, compared and in its place. Without `sent`, what has come was not all.
     ///
     /// # Errors
-    /// Something of that failed, now or earlier; the file is gone.
-    pub(crate) async fn finish(self, sent: Hash) -> Result<PathBuf, Refusal> {
-        let Self { chunks, thread, temporary, path, force } = self;
-        drop(chunks);
-        let hash = thread.await.unwrap_or_else(|_| Err(broken()))?;
-        if hash != sent {
-            let fault = "the file arrived damaged and was thrown away; ask for it again";
-            return Err((Reason::Damaged, Fault::file(fault)));
+    /// Something of that failed, now or earlier.
+    pub(super) async fn finish(&mut self, sent: Option<Hash>) -> Result<Outcome, Refusal> {
+        if let (Some(orders), Some(hash)) = (self.orders.take(), sent) {
+            let _refused_already = orders.send(Order::Done(hash)).await;
         }
-        let renamed = if force { temporary.persist(&path) } else { temporary.persist_noclobber(&path) };
-        match renamed {
-            Ok(()) => Ok(path),
-            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
-                let fault =
-                    format!("{} appeared while the file was received, and was left alone", path.display());
-                Err((Reason::Exists, Fault::file(fault)))
+        let broken = || (Reason::Write, Fault::file("the files could not be written"));
+        (&mut self.result).await.unwrap_or_else(|_| Err(broken()))
+    }
+
+    /// Which entry is being written.
+    pub(super) fn current(&self) -> usize {
+        self.current.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.orders = None;
+        let _in_time_or_not = self.ended.recv_timeout(ABANDON_MAX);
+        if let Some(line) = self.epitaph.as_ref().and_then(|line| line.get()) {
+            ui::note(line);
+        }
+    }
+}
+
+/// The file that is being written.
+struct Open {
+    place: Place,
+    hasher: blake3::Hasher,
+    /// Bytes that are missing; nothing if nobody knows.
+    left: Option<u64>,
+}
+
+enum Place {
+    File(File),
+    Output,
+    Text,
+}
+
+struct Writer {
+    plan: Arc<Plan>,
+    goal: Goal,
+    had: HashMap<usize, Had>,
+    /// The next entry to look at.
+    next: usize,
+    open: Option<Open>,
+    /// Hashes of files that were written and are still to be compared.
+    unsummed: VecDeque<Hash>,
+    all: Vec<Hash>,
+    current: Arc<AtomicUsize>,
+}
+
+impl Writer {
+    fn run(mut self, mut orders: mpsc::Receiver<Order>) -> Result<Outcome, Refusal> {
+        let result = self.obey(&mut orders);
+        if let (Err((Reason::Damaged | Reason::Protocol, _)), Goal::Files { staging, .. }) =
+            (&result, &mut self.goal)
+        {
+            staging.condemn();
+        }
+        result?;
+        match self.goal {
+            Goal::Files { mut staging, overwrite } => staging.finish(overwrite).map(Outcome::Files),
+            Goal::Output => Ok(Outcome::Output),
+            Goal::Text(text) => Ok(Outcome::Text(text)),
+        }
+    }
+
+    fn obey(&mut self, orders: &mut mpsc::Receiver<Order>) -> Result<(), Refusal> {
+        self.advance()?;
+        loop {
+            match orders.blocking_recv() {
+                Some(Order::Packet(packet)) if packet::id(&packet) == Ok(Chunk::ID) => {
+                    let Chunk { data } = packet::decode(&packet).map_err(|_| protocol())?;
+                    self.write(&data)?;
+                }
+                Some(Order::Packet(packet)) => {
+                    let Sums { hashes } = packet::decode(&packet).map_err(|_| protocol())?;
+                    self.compare(&hashes)?;
+                }
+                Some(Order::Done(hash)) => return self.check(&hash),
+                None => return Err((Reason::Wanted, Fault::peer("the transfer was given up"))),
             }
-            Err(error) => {
-                Err(write_refusal(&format!("{} cannot be given its name", path.display()), &error.error))
+        }
+    }
+
+    /// Opens the next file that is not there, and makes those that have no bytes.
+    fn advance(&mut self) -> Result<(), Refusal> {
+        while let Some(item) = self.plan.items.get(self.next) {
+            let entry = self.next;
+            self.next += 1;
+            let Kind::File { size, .. } = item.kind else { continue };
+            let (hasher, from) = match self.had.remove(&entry) {
+                Some(Had::Whole(hash)) => {
+                    self.all.push(hash);
+                    continue;
+                }
+                Some(Had::Part(hasher, from)) => (*hasher, from),
+                None => (blake3::Hasher::new(), 0),
+            };
+            let place = match &self.goal {
+                Goal::Files { staging, .. } => {
+                    let file = staging.file(item, from);
+                    Place::File(file.map_err(|error| {
+                        let path = item.path.display();
+                        write_refusal(&format!("{path} cannot be made"), &error)
+                    })?)
+                }
+                Goal::Output => Place::Output,
+                Goal::Text(_) => Place::Text,
+            };
+            self.current.store(entry, Ordering::Relaxed);
+            let open = Open { place, hasher, left: size.map(|size| size - from) };
+            if open.left == Some(0) {
+                self.close(&open)?;
+            } else {
+                self.open = Some(open);
+                break;
             }
         }
+        Ok(())
     }
-}
 
-/// Writes what comes until nothing more comes: exactly `size` bytes, or it is an error.
-fn write(mut file: File, size: u64, mut chunks: mpsc::Receiver<Bytes>) -> Result<Hash, Refusal> {
-    let protocol = || (Reason::Protocol, Fault::peer(Reason::Protocol.told()));
-    let mut hasher = blake3::Hasher::new();
-    let mut left = size;
-    while let Some(packet) = chunks.blocking_recv() {
-        let Chunk { data } = phantom_core::packet::decode(&packet).map_err(|_| protocol())?;
-        left = left.checked_sub(data.len() as u64).filter(|_| !data.is_empty()).ok_or_else(protocol)?;
-        hasher.update(&data);
-        file.write_all(&data).map_err(|error| write_refusal("the file cannot be written", &error))?;
-    }
-    if left > 0 {
-        return Err(protocol());
-    }
-    file.flush().map_err(|error| write_refusal("the file cannot be written", &error))?;
-    Ok(*hasher.finalize().as_bytes())
-}
-
-fn write_refusal(what: &str, error: &io::Error) -> Refusal {
-    let sentence = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            format!("{what}: the disk is full; make room, or choose another folder with --output")
+    fn write(&mut self, mut data: &[u8]) -> Result<(), Refusal> {
+        if data.is_empty() {
+            return Err(protocol());
         }
-        ErrorKind::FileTooLarge => format!("{what}: it is larger than this system allows"),
-        ErrorKind::PermissionDenied => {
-            format!("{what}: you may not write there; choose another folder with --output")
+        while !data.is_empty() {
+            let Some(open) = &mut self.open else { return Err(protocol()) };
+            let count = open
+                .left
+                .map_or(data.len(), |left| data.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+            let (now, later) = data.split_at(count);
+            match (&mut open.place, &mut self.goal) {
+                (Place::File(file), _) => file.write_all(now),
+                (Place::Text, Goal::Text(text)) => text.write_all(now),
+                _ => io::stdout().write_all(now).and_then(|()| io::stdout().flush()),
+            }
+            .map_err(|error| write_refusal("the file cannot be written", &error))?;
+            open.hasher.update(now);
+            open.left = open.left.map(|left| left - count as u64);
+            data = later;
+            if open.left == Some(0) {
+                self.close_open()?;
+                self.advance()?;
+            }
         }
-        _ => format!("{what}: {error}"),
-    };
-    (Reason::Write, Fault::file(sentence))
-}
+        Ok(())
+    }
 
-/// The thread that writes ended and says nothing.
-fn broken() -> Refusal {
-    (Reason::Write, Fault::file("the file could not be written"))
-}
+    fn close_open(&mut self) -> Result<(), Refusal> {
+        self.open.take().map_or(Ok(()), |open| self.close(&open))
+    }
 
-/// The folder a file is in.
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+    fn close(&mut self, open: &Open) -> Result<(), Refusal> {
+        if let (Place::File(file), Goal::Files { staging, .. }) = (&open.place, &self.goal) {
+            staging.close(file).map_err(|error| write_refusal("the file cannot be written", &error))?;
+        }
+        let hash = *open.hasher.finalize().as_bytes();
+        self.unsummed.push_back(hash);
+        self.all.push(hash);
+        Ok(())
+    }
+
+    /// The next files must be these.
+    fn compare(&mut self, hashes: &[Hash]) -> Result<(), Refusal> {
+        // What has no known length has its end here.
+        if self.open.as_ref().is_some_and(|open| open.left.is_none()) {
+            self.close_open()?;
+        }
+        for hash in hashes {
+            if self.unsummed.pop_front().ok_or_else(protocol)? != *hash {
+                return Err(damaged());
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything must be there.
+    fn check(&self, hash: &Hash) -> Result<(), Refusal> {
+        if self.open.is_some() || !self.unsummed.is_empty() {
+            return Err(protocol());
+        }
+        if total(&self.all) == *hash { Ok(()) } else { Err(damaged()) }
     }
 }
 
-#[cfg(test)]
-mod tests;
+fn protocol() -> Refusal {
+    (Reason::Protocol, Fault::peer(Reason::Protocol.told()))
+}
+
+fn damaged() -> Refusal {
+    (Reason::Damaged, Fault::file("the file arrived damaged and was thrown away; ask for it again"))
+}

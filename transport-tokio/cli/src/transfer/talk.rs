@@ -19,6 +19,15 @@ pub(super) enum Failure {
     Heard(Fault),
 }
 
+/// What the other side is told, and what the person here is.
+pub(super) type Refusal = (Reason, Fault);
+
+impl From<Refusal> for Failure {
+    fn from((reason, fault): Refusal) -> Self {
+        Self::Own(reason, fault)
+    }
+}
+
 impl Failure {
     /// The other side says what cannot be.
     pub(super) fn misunderstood() -> Self {

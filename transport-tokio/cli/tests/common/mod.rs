@@ -132,6 +132,18 @@ impl Phantom {
         let _ = writeln!(stdin, "{line}").and_then(|()| stdin.flush());
     }
 
+    /// Gives it this as input.
+    pub(crate) fn type_bytes(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("its input is open");
+        stdin.write_all(bytes).and_then(|()| stdin.flush()).expect("it reads its input");
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it can be waited for");
+    }
+
     /// Ends its input.
     pub(crate) fn end_input(&mut self) {
         self.stdin = None;
