@@ -239,6 +239,13 @@ async fn what_is_not_what_was_sent() {
         say(channel, Done { hash: [0; 32] }).await;
     });
     end.await.refused(Reason::Damaged);
+    let end = play(entries(), async |channel| {
+        say(channel, Begin).await;
+        say(channel, Chunk { data: Bytes::from_static(b"ab") }).await;
+        say(channel, Sums { hashes: vec![hash(b"ac")] }).await;
+        say(channel, Done { hash: hash(b"ab") }).await;
+    });
+    end.await.refused(Reason::Damaged);
 }
 
 #[tokio::test]
