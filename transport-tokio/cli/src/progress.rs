@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::time::Instant;
 
+use console::truncate_str;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::transfer::name::shown;
@@ -55,15 +56,21 @@ impl Progress {
     /// So many bytes more are done, the last of them of the file of this name.
     pub(crate) fn advance<T: AsRef<str>>(&self, bytes: usize, name: impl FnOnce() -> T) {
         if self.task.files > 1 && !self.bar.is_hidden() {
-            self.bar.set_message(shown(name().as_ref()));
+            self.below(&shown(name().as_ref()));
         }
         self.bar.inc(bytes as u64);
     }
 
-    /// All bytes have been sent; now it is the disks that take time.
-    pub(crate) fn settle(&self) {
-        self.bar.set_message("Waiting for the disk of the other side");
+    /// All bytes are through; now it is a disk that takes time.
+    pub(crate) fn settle(&self, whose: &str) {
+        self.below(whose);
         self.bar.tick();
+    }
+
+    /// Says something below the bar, in one line.
+    fn below(&self, text: &str) {
+        let room = ui::width().unwrap_or(WIDE).saturating_sub(1);
+        self.bar.set_message(truncate_str(text, room, "…").into_owned());
     }
 
     /// Says how things stand, above the bar.
@@ -113,7 +120,7 @@ pub(crate) fn files(count: usize) -> String {
     if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
-/// One line for one file; for several, the name of the current one above it.
+/// The bar, and a line below it for what is being done.
 fn style(task: Task) -> ProgressStyle {
     let is_narrow = ui::width().is_some_and(|width| width < WIDE);
     let line = match (task.size, is_narrow) {
@@ -123,8 +130,7 @@ fn style(task: Task) -> ProgressStyle {
             "{percent:>3}% {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {rate}, {left} left"
         }
     };
-    let template = if task.files > 1 { format!("{{wide_msg}}\n{line}") } else { line.to_owned() };
-    ProgressStyle::with_template(&template)
+    ProgressStyle::with_template(&format!("{line}\n{{msg}}"))
         .expect("the template is valid")
         .progress_chars("━╸─")
         .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {

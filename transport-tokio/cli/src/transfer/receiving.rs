@@ -268,6 +268,7 @@ async fn take(
             return refused(sink).await;
         }
         let Done { hash } = read(&packet)?;
+        progress.settle("Waiting for the disk");
         return Ok((hash, sink.finish(Some(hash)).await?));
     }
 }

@@ -64,7 +64,7 @@ async fn converse(
             failure = hear_stop(channel) => return Err(failure),
         };
         say(channel, &Done { hash }).await?;
-        progress.settle();
+        progress.settle("Waiting for the disk of the other side");
         match hear(channel).await? {
             Received { hash: received } if received == hash => Ok(Sent { hash, figures: progress.finish() }),
             Received { .. } => Err(Failure::misunderstood()),
