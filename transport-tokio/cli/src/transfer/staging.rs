@@ -15,11 +15,12 @@ use super::part::Had;
 use super::plan::{Item, Plan};
 use super::talk::Refusal;
 use super::target::{place, seen, write_refusal};
-#[cfg(not(unix))]
 use crate::ui;
 
 /// What is less than this is not worth keeping.
 const KEEP_MIN_BYTES: u64 = 1 << 20;
+/// To compare as much as this takes a time that one notices.
+const NOTICE_MIN_BYTES: u64 = 256 << 20;
 /// Of more files than this, not each is written through to the disk by itself, where the system can do it for all of them.
 const SYNC_EACH_MAX: usize = 64;
 
@@ -131,6 +132,9 @@ impl Staging {
     pub(super) fn inventory(&self) -> Result<Inventory, Refusal> {
         let refuse = |error| write_refusal("what is there from an earlier time cannot be read", &error);
         let mut inventory = Inventory::default();
+        if self.bytes() >= NOTICE_MIN_BYTES {
+            ui::note("Comparing what is there from an earlier time.");
+        }
         for (entry, item) in self.plan.items.iter().enumerate() {
             let Kind::File { size: Some(size), .. } = item.kind else { continue };
             let path = self.path(item);
