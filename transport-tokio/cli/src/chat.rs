@@ -41,7 +41,7 @@ async fn talk(channel: Channel, lines: Lines) -> Result<(), Fault> {
     let result = tokio::select! {
         result = listen(&receiver, peer) => result,
         never = speak(sender, lines) => match never {},
-        never = meet::watch(&receiver) => match never {},
+        never = meet::watch(async || receiver.next_state().await, ui::note) => match never {},
     };
     // Nobody types any more, so that this comes last.
     if result.is_ok() {

@@ -10,7 +10,6 @@ use std::time::Duration;
 use phantom_core::packet::{self, Packet};
 use phantom_tokio::{
     Answer, AskError, Channel, ChannelError, ChannelState, Client, EncryptionKey, End, Event, PeerId,
-    Receiver,
 };
 use tokio::time::timeout;
 
@@ -97,7 +96,7 @@ impl Place {
         interrupt: &mut Interrupt,
         work: impl AsyncFnOnce(&Client) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let mut builder = Client::builder().relay(self.relay.to_string());
+        let mut builder = Client::builder().relay(self.relay.to_string()).proxy_from_environment();
         if let Some(key) = &self.key {
             builder = builder.key(key.clone());
         }
@@ -301,20 +300,9 @@ async fn secure(channel: &Channel) -> Result<(), ChannelError> {
     loop {
         match channel.secured().await {
             Err(ChannelError::PeerSilent) => {}
-            Err(ended @ ChannelError::Ended { .. }) => return Err(why_ended(channel, ended).await),
             other => return other,
         }
     }
-}
-
-/// The other side may end the channel as soon as it knows that the keys differ; then that is what matters.
-async fn why_ended(channel: &Channel, ended: ChannelError) -> ChannelError {
-    while let Some(state) = channel.next_state().await {
-        if let ChannelState::KeysDiffer { guesses_left } = state {
-            return ChannelError::KeysDiffer { guesses_left };
-        }
-    }
-    ended
 }
 
 /// Meets the other side, as the one who invites or as the one who has the invitation, and does `work` over the channel.
@@ -379,16 +367,19 @@ pub(crate) fn over(error: ChannelError) -> Fault {
 }
 
 /// Says when the way to the other side is cut and when it is there again.
-pub(crate) async fn watch(receiver: &Receiver) -> Infallible {
-    while let Some(state) = receiver.next_state().await {
+pub(crate) async fn watch(
+    next: impl AsyncFn() -> Option<ChannelState>,
+    note: impl Fn(Message<'static>),
+) -> Infallible {
+    while let Some(state) = next().await {
         match state {
             ChannelState::Interrupted { .. } => {
                 ui::event(&Told::Interrupted);
-                ui::note(Message::Interrupted);
+                note(Message::Interrupted);
             }
             ChannelState::Resumed => {
                 ui::event(&Told::Resumed);
-                ui::note(Message::Resumed);
+                note(Message::Resumed);
             }
             _ => {}
         }

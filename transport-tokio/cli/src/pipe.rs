@@ -56,7 +56,7 @@ async fn carry(channel: Channel, input: Chunks) -> Result<(), Fault> {
         _ => Err(Fault::peer(Message::OtherProgram { program: "phantom pipe" })),
     });
     let (sender, receiver) = channel.await?.split();
-    let watching = meet::watch(&receiver);
+    let watching = meet::watch(async || receiver.next_state().await, ui::note);
     let carried = async {
         tokio::try_join!(send(&sender, input), receive(&receiver))?;
         // Everything of the other side is written; now it learns that, and this side that it has everything, too.

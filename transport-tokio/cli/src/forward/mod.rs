@@ -105,7 +105,7 @@ async fn forward(channel: Channel, way: Way) -> Result<(), Fault> {
     tokio::select! {
         result = serve(&receiver, &streams, &way, accepts) => result,
         never = accept(&way, accepted) => match never {},
-        never = meet::watch(&receiver) => match never {},
+        never = meet::watch(async || receiver.next_state().await, ui::note) => match never {},
     }
 }
 

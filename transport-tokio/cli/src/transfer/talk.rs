@@ -1,14 +1,13 @@
 //! What both sides of a transfer do alike: hear a packet, understand why the other side stops, and end in good manners.
 
-use std::convert::Infallible;
-
 use phantom_core::packet::{self, Packet};
-use phantom_tokio::{Channel, ChannelError, ChannelState, End};
+use phantom_tokio::{Channel, ChannelError, End};
 use tokio::time::timeout;
 
 use super::packets::{Reason, Stop};
+use crate::explain;
 use crate::fault::Fault;
-use crate::meet::{GOODBYE_MAX, ended};
+use crate::meet::{GOODBYE_MAX, ended, watch};
 use crate::progress::Progress;
 
 /// Whose failure it is.
@@ -44,7 +43,7 @@ pub(super) async fn hear_any(channel: &Channel) -> Result<bytes::Bytes, Failure>
         Ok(Some(bytes)) => return Ok(bytes),
         Ok(None) => ended(End::Finished),
         Err(ChannelError::Ended { end, .. }) => ended(end),
-        Err(error) => Fault::peer(error.to_string()),
+        Err(error) => Fault::peer(explain::channel(error)),
     };
     Err(Failure::Heard(end))
 }
@@ -93,20 +92,6 @@ pub(super) async fn watched<T>(channel: &Channel, progress: &Progress, work: imp
         result = work => result,
         never = watch(async || channel.next_state().await, |line| progress.note(line)) => match never {},
     }
-}
-
-/// Says when the way to the other side is cut and when it is there again.
-pub(crate) async fn watch(next: impl AsyncFn() -> Option<ChannelState>, note: impl Fn(&str)) -> Infallible {
-    while let Some(state) = next().await {
-        match state {
-            ChannelState::Interrupted { .. } => {
-                note("Interrupted; waiting for the other side to come back. Nothing is lost.");
-            }
-            ChannelState::Resumed => note("The other side is there again."),
-            _ => {}
-        }
-    }
-    std::future::pending().await
 }
 
 /// Ends the conversation: the other side hears everything that was said, and why this side stops, if it does.
