@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use phantom_tokio::Fingerprint;
 use zeroize::Zeroizing;
 
 use crate::endpoint::Endpoint;
@@ -218,6 +219,9 @@ pub(crate) struct ReceiveArguments {
     /// Replace files that exist, and join folders
     #[arg(short = 'f', long, alias = "force")]
     pub(crate) overwrite: bool,
+
+    #[command(flatten)]
+    pub(crate) connect: ConnectArguments,
 }
 
 /// Run a relay until Ctrl-C
@@ -257,6 +261,9 @@ pub(crate) struct DoctorArguments {
     /// The relay
     #[arg(env = "PHANTOM_RELAY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) url: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) connect: ConnectArguments,
 }
 
 /// Measure how fast a relay is
@@ -286,6 +293,9 @@ pub(crate) struct BenchArguments {
     /// Seconds for each size
     #[arg(short, long, value_name = "SECONDS", default_value_t = 4.0, value_parser = seconds)]
     pub(crate) duration: f64,
+
+    #[command(flatten)]
+    pub(crate) connect: ConnectArguments,
 }
 
 /// Print what makes a shell complete the commands of this program
@@ -371,6 +381,30 @@ pub(crate) struct InviteArguments {
     /// Put the invitation into the terminal's clipboard
     #[arg(long)]
     pub(crate) copy: bool,
+
+    #[command(flatten)]
+    pub(crate) connect: ConnectArguments,
+}
+
+/// How to reach the relay.
+#[derive(Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectArguments {
+    /// The access token that the relay wants; whatever relay is dialled sees it
+    #[arg(long, value_name = "TOKEN", env = "PHANTOM_TOKEN", hide_env_values = true, value_parser = secret)]
+    pub(crate) token: Option<Zeroizing<String>>,
+
+    /// Trust a relay with this certificate or public key and no other: its SHA-256, in 64 hexadecimal digits
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) pin: Vec<Fingerprint>,
+
+    /// Trust this root certificate, too: a file in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: Vec<PathBuf>,
+
+    /// Go through this proxy, http:// or socks5://; without it, through the one that the environment names
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub(crate) proxy: Option<Zeroizing<String>>,
 }
 
 /// Takes any text: what is wrong with it is said later, without repeating it.

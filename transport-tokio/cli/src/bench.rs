@@ -12,12 +12,12 @@ use phantom_tokio::{Channel, Client, EncryptionKey};
 use tokio::task::JoinSet;
 
 use crate::address::Address;
-use crate::arguments::BenchArguments;
+use crate::arguments::{BenchArguments, ConnectArguments};
 use crate::event::Event;
 use crate::fault::{Fault, Status};
 use crate::interrupt::Interrupt;
 use crate::message::Message;
-use crate::{doctor, explain, meet, ui, words};
+use crate::{connect, doctor, explain, meet, ui, words};
 
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(100);
@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: &BenchArguments, interrupt: &mut Interrupt) -
 async fn measure(arguments: &BenchArguments, relay: &Address) -> Result<(), Fault> {
     let mut pairs = Vec::new();
     for _ in 0..arguments.pairs {
-        pairs.push(Arc::new(Pair::meet(relay).await?));
+        pairs.push(Arc::new(Pair::meet(relay, &arguments.connect).await?));
     }
     let half = Duration::from_secs_f64(arguments.duration / 2.0);
     let bar = bar(arguments.sizes.len() as u64 * 2 * half.as_millis() as u64);
@@ -103,9 +103,9 @@ async fn each<T: Send + 'static, F: Future<Output = Result<T, Fault>> + Send + '
 }
 
 impl Pair {
-    async fn meet(relay: &Address) -> Result<Self, Fault> {
+    async fn meet(relay: &Address, arguments: &ConnectArguments) -> Result<Self, Fault> {
         let join = async || {
-            let joined = Client::builder().relay(relay.to_string()).connect().await;
+            let joined = connect::builder(relay, arguments)?.connect().await;
             joined.map_err(|error| {
                 let relay = relay.to_string();
                 Fault::relay(Message::RelayUnreached { relay: &relay, error: &explain::relay(&error) })

@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use console::style;
-use phantom_tokio::{Channel, Client, EncryptionKey, Error, Step};
+use phantom_tokio::{AskError, Channel, Client, ClientBuilder, EncryptionKey, Error, Step};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::address::Address;
 use crate::arguments::DoctorArguments;
+use crate::connect;
 use crate::event::Event;
 use crate::explain;
 use crate::fault::Fault;
@@ -32,6 +33,8 @@ const ECHO_BYTES: usize = 1024;
 enum Part {
     Lookup,
     Tcp,
+    /// Instead of lookup and TCP.
+    Proxy,
     Tls,
     WebSocket,
     Version,
@@ -49,8 +52,10 @@ struct Failure {
 
 pub(crate) async fn run(arguments: &DoctorArguments, interrupt: &mut Interrupt) -> Result<(), Fault> {
     let relay = meet::relay_of(arguments.url.as_deref())?;
+    let builder = connect::builder(&relay, &arguments.connect)?;
+    let has_proxy = connect::has_proxy(&arguments.connect);
     let examined = tokio::select! {
-        examined = examine(&relay) => examined,
+        examined = examine(&relay, &builder, has_proxy) => examined,
         fault = interrupt.wait() => return Err(fault),
     };
     match examined {
@@ -66,12 +71,15 @@ pub(crate) async fn run(arguments: &DoctorArguments, interrupt: &mut Interrupt) 
     }
 }
 
-async fn examine(relay: &Address) -> Result<(), Failure> {
-    let addresses = lookup(relay).await?;
-    connect(&addresses).await?;
-    let (first, key) = (join(relay, true).await?, draw_key()?);
+async fn examine(relay: &Address, builder: &ClientBuilder, has_proxy: bool) -> Result<(), Failure> {
+    // Where a proxy does these two, it does not matter whether this machine could.
+    if !has_proxy {
+        connect(&lookup(relay).await?).await?;
+    }
+    let first = join(relay, builder.clone(), Some(has_proxy)).await?;
+    let key = draw_key()?;
     round_trip(&first).await?;
-    let second = join(relay, false).await?;
+    let second = join(relay, builder.clone(), None).await?;
     echo(&first, &second, &key).await?;
     first.leave().await;
     second.leave().await;
@@ -109,26 +117,32 @@ async fn connect(addresses: &[SocketAddr]) -> Result<(), Failure> {
     Err(Failure { part: Part::Tcp, why, advice: Message::TryListen })
 }
 
-/// Connects as every client does, and tells the steps if wanted.
-async fn join(relay: &Address, tell: bool) -> Result<Client, Failure> {
+/// Connects as every client does, and tells the steps if wanted: those with a proxy, or those without.
+async fn join(relay: &Address, builder: ClientBuilder, tell: Option<bool>) -> Result<Client, Failure> {
     let began = Instant::now();
-    let joined = Client::builder().relay(relay.to_string()).connect().await;
+    let joined = builder.connect().await;
     let failed = joined.as_ref().err().map(part_of);
-    for part in [Part::Tls, Part::WebSocket, Part::Version] {
-        if tell && failed.is_none_or(|failed| part < failed) && (part != Part::Tls || relay.tls) {
+    let steps = [Part::Proxy, Part::Tls, Part::WebSocket, Part::Version];
+    let is_taken = |part: &Part| match part {
+        Part::Proxy => tell == Some(true),
+        Part::Tls => relay.tls,
+        _ => true,
+    };
+    for part in steps.into_iter().filter(is_taken) {
+        if tell.is_some() && failed.is_none_or(|failed| part < failed) {
             part.tell(true, "");
         }
     }
     match joined {
         Ok(client) => {
-            if tell {
+            if tell.is_some() {
                 Part::Registration.took(client.id(), began);
             }
             Ok(client)
         }
         Err(error) => {
             let part = part_of(&error);
-            Err(Failure { part, why: explain::relay(&error), advice: advice(part, relay) })
+            Err(Failure { part, why: explain::relay(&error), advice: advice(part, relay, &error) })
         }
     }
 }
@@ -138,20 +152,28 @@ fn part_of(error: &Error) -> Part {
     match error {
         Error::Url { .. } | Error::Lookup { .. } | Error::Timeout { step: Step::Lookup, .. } => Part::Lookup,
         Error::Tcp { .. } | Error::Timeout { step: Step::Tcp, .. } => Part::Tcp,
+        Error::ProxyUrl { .. } | Error::Proxy { .. } | Error::Timeout { step: Step::Proxy, .. } => {
+            Part::Proxy
+        }
         Error::Roots { .. }
+        | Error::NotPinned { .. }
         | Error::Certificate { .. }
         | Error::Tls { .. }
         | Error::Timeout { step: Step::Tls, .. } => Part::Tls,
-        Error::Http { .. } | Error::NotWebSocket { .. } | Error::Timeout { step: Step::WebSocket, .. } => {
-            Part::WebSocket
-        }
+        Error::Token { .. }
+        | Error::Unauthorized { .. }
+        | Error::Http { .. }
+        | Error::NotWebSocket { .. }
+        | Error::Timeout { step: Step::WebSocket, .. } => Part::WebSocket,
         Error::NotPhantom { .. } => Part::Version,
         _ => Part::Registration,
     }
 }
 
-fn advice(part: Part, relay: &Address) -> Message<'static> {
+fn advice(part: Part, relay: &Address, error: &Error) -> Message<'static> {
     match part {
+        Part::Proxy => Message::TryProxy,
+        Part::WebSocket if matches!(error, Error::Unauthorized { .. }) => Message::TryToken,
         Part::Lookup => Message::TryName,
         Part::Tcp => Message::TryListen,
         Part::Tls => Message::TryCertificate,
@@ -168,10 +190,12 @@ async fn round_trip(client: &Client) -> Result<(), Failure> {
     let nobody = "000000".parse().map_err(|_| failed(Message::TooLong.into()))?;
     let began = Instant::now();
     match timeout(STEP_MAX, client.ask(nobody)).await {
-        Ok(_answer) => {
+        // Also somebody who happens to have this ID answers through the relay.
+        Ok(Ok(_) | Err(AskError::Answer(_))) => {
             Part::RoundTrip.took("", began);
             Ok(())
         }
+        Ok(Err(error)) => Err(failed(explain::request(error))),
         Err(_) => Err(failed(Message::TooLong.into())),
     }
 }
@@ -247,6 +271,7 @@ impl Part {
         match self {
             Self::Lookup => Message::StepLookup,
             Self::Tcp => Message::StepTcp,
+            Self::Proxy => Message::StepProxy,
             Self::Tls => Message::StepTls,
             Self::WebSocket => Message::StepWebSocket,
             Self::Version => Message::StepVersion,
@@ -261,6 +286,7 @@ impl Part {
         match self {
             Self::Lookup => "lookup",
             Self::Tcp => "tcp",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::WebSocket => "websocket",
             Self::Version => "version",

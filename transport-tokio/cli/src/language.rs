@@ -17,6 +17,26 @@ pub(crate) fn current() -> Language {
     *CURRENT.get_or_init(|| of(|name| env::var_os(name)))
 }
 
+/// The text in the language of this run.
+pub(crate) fn pick(english: &'static str, russian: &'static str) -> &'static str {
+    match current() {
+        Language::English => english,
+        Language::Russian => russian,
+    }
+}
+
+/// `1 file`, `3 files`.
+pub(crate) fn files(count: usize) -> String {
+    let word = match (current(), count % 100, count % 10) {
+        (Language::English, ..) if count == 1 => "file",
+        (Language::English, ..) => "files",
+        (Language::Russian, 11..=14, _) | (Language::Russian, _, 0 | 5..) => "файлов",
+        (Language::Russian, _, 1) => "файл",
+        (Language::Russian, ..) => "файла",
+    };
+    format!("{count} {word}")
+}
+
 /// The first variable that says something decides, as POSIX has it.
 fn of(variable: impl Fn(&str) -> Option<OsString>) -> Language {
     let mut said = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(variable);

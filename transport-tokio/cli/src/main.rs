@@ -9,6 +9,7 @@ mod arguments;
 mod bench;
 mod chat;
 mod config;
+mod connect;
 mod demo;
 mod doctor;
 mod editor;

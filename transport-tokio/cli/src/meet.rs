@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use phantom_core::packet::{self, Packet};
 use phantom_tokio::{
-    Answer, AskError, Channel, ChannelError, ChannelState, Client, EncryptionKey, End, Event, PeerId,
+    Answer, AskError, Channel, ChannelError, ChannelState, Client, ClientBuilder, EncryptionKey, End, Event,
+    PeerId,
 };
 use tokio::time::timeout;
 
 use crate::address::{Address, AddressError};
-use crate::arguments::InviteArguments;
+use crate::arguments::{ConnectArguments, InviteArguments};
 use crate::config::Config;
+use crate::connect;
 use crate::embedded::{self, Embedded};
 use crate::event::Event as Told;
 use crate::explain;
@@ -39,6 +41,7 @@ const HERE: &str = "here";
 /// Where and with what to meet.
 pub(crate) struct Place {
     relay: Address,
+    builder: ClientBuilder,
     /// Where the other side finds it; at least one.
     there: Vec<Address>,
     embedded: Option<Embedded>,
@@ -76,14 +79,23 @@ impl Place {
         if embedded.is_some() {
             ui::note(Message::RelayHere { relay: &there[0] });
         }
-        Ok(Self { relay, there, embedded, key, qr: arguments.qr, copy: arguments.copy })
+        let mut builder = connect::builder(&relay, &arguments.connect)?;
+        if embedded.is_some() {
+            // No proxy leads into this program.
+            builder = builder.no_proxy("*");
+        }
+        Ok(Self { relay, builder, there, embedded, key, qr: arguments.qr, copy: arguments.copy })
     }
 
     /// The place an invitation leads to.
-    pub(crate) fn of_guest(invitation: &Invitation) -> Self {
+    ///
+    /// # Errors
+    /// A file with a certificate cannot be read.
+    pub(crate) fn of_guest(invitation: &Invitation, arguments: &ConnectArguments) -> Result<Self, Fault> {
         let relay = invitation.relay.clone();
         let key = Some(invitation.key.clone());
-        Self { there: vec![relay.clone()], relay, embedded: None, key, qr: false, copy: false }
+        let builder = connect::builder(&relay, arguments)?;
+        Ok(Self { there: vec![relay.clone()], relay, builder, embedded: None, key, qr: false, copy: false })
     }
 
     /// Joins the relay, does `work`, and leaves the relay, whatever has come of it: the other side learns at once that this one is
@@ -96,7 +108,7 @@ impl Place {
         interrupt: &mut Interrupt,
         work: impl AsyncFnOnce(&Client) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let mut builder = Client::builder().relay(self.relay.to_string()).proxy_from_environment();
+        let mut builder = self.builder.clone();
         if let Some(key) = &self.key {
             builder = builder.key(key.clone());
         }
@@ -131,8 +143,22 @@ impl Place {
     /// # Errors
     /// The relay is gone for good, or somebody seems to be guessing the key.
     pub(crate) async fn wait_for_guest(&self, client: &Client, command: &str) -> Result<Channel, Fault> {
-        let mut id = client.id();
+        let id = client.id();
         self.invite(client, command).await?;
+        self.wait(client, command, id).await
+    }
+
+    /// Waits until somebody with the right key is there again. The invitation is the same, unless the relay has given another ID
+    /// since `id`.
+    ///
+    /// # Errors
+    /// As [`wait_for_guest`](Self::wait_for_guest).
+    pub(crate) async fn wait(
+        &self,
+        client: &Client,
+        command: &str,
+        mut id: PeerId,
+    ) -> Result<Channel, Fault> {
         let mut online = true;
         loop {
             let request = tokio::select! {
@@ -326,7 +352,7 @@ pub(crate) async fn meet(
         }
         Some(text) => {
             let invitation = prompt::read_invitation(Some(text), interrupt).await?;
-            Place::of_guest(&invitation)
+            Place::of_guest(&invitation, &invite.connect)?
                 .visit(interrupt, async |client| work(go_to_host(client, invitation.id).await?).await)
                 .await
         }

@@ -1,4 +1,4 @@
-//! Every sentence of the program, in every language it has.
+//! Every sentence of the program, in every language it has. Those about files are in `transfer`.
 //!
 //! A message without a translation does not compile, nor does a translation that forgets one of the message's values. Messages name
 //! no secret, and end with a full stop where they stand alone; those that follow `phantom:` do not.
@@ -10,19 +10,24 @@ use std::net::SocketAddr;
 use phantom_core::id::PeerId;
 
 use crate::endpoint::Endpoint;
-use crate::language::{self, Language};
 
 macro_rules! messages {
-    ($($name:ident $({ $($field:ident: $type:ty),+ })? => $english:literal, $russian:literal;)*) => {
-        /// Something to be said to the person at the terminal.
+    (
+        $(#[$doc:meta])* $messages:ident {
+            $($name:ident $({ $($field:ident: $type:ty),+ })? => $english:literal, $russian:literal;)*
+        }
+    ) => {
+        $(#[$doc])*
         #[derive(Clone, Copy)]
-        pub(crate) enum Message<'a> {
+        pub(crate) enum $messages<'a> {
             $($name $({ $($field: $type),+ })?,)*
         }
 
-        impl Message<'_> {
-            fn say(&self, language: Language, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match (self, language) {
+        impl std::fmt::Display for $messages<'_> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                use $crate::language::{Language, current};
+
+                match (self, current()) {
                     $(
                         (Self::$name $({ $($field),+ })?, Language::English) => write!(f, $english),
                         (Self::$name $({ $($field),+ })?, Language::Russian) => write!(f, $russian),
@@ -30,10 +35,19 @@ macro_rules! messages {
                 }
             }
         }
+
+        impl From<$messages<'_>> for String {
+            fn from(message: $messages<'_>) -> Self {
+                message.to_string()
+            }
+        }
     };
 }
+pub(crate) use messages;
 
 messages! {
+    /// Something to be said to the person at the terminal.
+    Message {
     // Meeting.
     InvitationIs =>
         "Your invitation:",
@@ -180,6 +194,10 @@ messages! {
         "no invitation was given",
         "приглашение не введено";
 
+    CertificateUnread { path: &'a dyn fmt::Display, error: &'a io::Error } =>
+        "the certificate {path} cannot be read: {error}",
+        "сертификат {path} не читается: {error}";
+
     // Settings.
     ConfigLine { path: &'a dyn fmt::Display, line: usize, problem: &'a str } =>
         "{path}, line {line}: {problem}",
@@ -233,6 +251,18 @@ messages! {
     ChatOver =>
         "The chat is over: somebody left, and everything said has arrived.",
         "Разговор окончен: кто-то ушёл, и всё сказанное дошло.";
+    PeerAway { peer: PeerId } =>
+        "{peer} has left. The invitation still holds: whoever has it can come back. Ctrl-D ends the chat.",
+        "{peer} ушёл. Приглашение ещё действует: по нему можно вернуться. Ctrl-D — закончить.";
+    SaidLater =>
+        "Nobody is there now; this is sent when somebody is.",
+        "Сейчас никого нет; отправим, когда кто-нибудь придёт.";
+    Undelivered { lines: u64 } =>
+        "Not delivered: {lines} of your lines. Say them again.",
+        "Не доставлено ваших строк: {lines}. Повторите их.";
+    NeverHeard { lines: usize } =>
+        "the chat has ended with lines that nobody heard: {lines}",
+        "разговор окончен, а часть строк никто не услышал: {lines}";
     Delivered =>
         "✓ delivered",
         "✓ доставлено";
@@ -289,6 +319,7 @@ messages! {
         "Try: {advice}",
         "Что попробовать: {advice}";
     StepLookup => "name lookup", "поиск адреса по имени";
+    StepProxy => "proxy", "прокси";
     StepTcp => "TCP connection", "соединение TCP";
     StepTls => "TLS", "TLS";
     StepWebSocket => "WebSocket", "WebSocket";
@@ -314,9 +345,15 @@ messages! {
     TryListen =>
         "check that the relay runs there and listens on this port, and that no firewall is in between.",
         "проверьте, что ретранслятор там работает и слушает этот порт и что на пути нет межсетевого экрана.";
+    TryProxy =>
+        "check the proxy's address in --proxy or in the environment (https_proxy, http_proxy, all_proxy), or name this relay in no_proxy.",
+        "проверьте адрес прокси в --proxy или в окружении (https_proxy, http_proxy, all_proxy) либо назовите этот ретранслятор в no_proxy.";
+    TryToken =>
+        "ask whoever runs the relay for an access token, and give it with PHANTOM_TOKEN or --token.",
+        "попросите у владельца ретранслятора токен доступа и передайте его через PHANTOM_TOKEN или --token.";
     TryCertificate =>
-        "check the name in the address, the relay's certificate with its whole chain, and this machine's clock; a certificate of your own is trusted if SSL_CERT_FILE names it.",
-        "проверьте имя в адресе, сертификат ретранслятора со всей цепочкой и часы этой машины; своему сертификату можно доверять, назвав его файл в SSL_CERT_FILE.";
+        "check the name in the address, the relay's certificate with its whole chain, and this machine's clock; a certificate of your own is trusted with --root FILE or --pin.",
+        "проверьте имя в адресе, сертификат ретранслятора со всей цепочкой и часы этой машины; своему сертификату можно доверять через --root ФАЙЛ или --pin.";
     TryPath =>
         "check the path in the address, and that the proxy in front of the relay passes WebSocket upgrades on.",
         "проверьте путь в адресе и что прокси перед ретранслятором пропускает переход на WebSocket.";
@@ -395,16 +432,5 @@ messages! {
     NoSignals { error: &'a io::Error } =>
         "the system does not tell of signals: {error}",
         "система не сообщает о сигналах: {error}";
-}
-
-impl fmt::Display for Message<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.say(language::current(), f)
-    }
-}
-
-impl From<Message<'_>> for String {
-    fn from(message: Message<'_>) -> Self {
-        message.to_string()
     }
 }

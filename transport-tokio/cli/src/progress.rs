@@ -1,16 +1,22 @@
-//! How far a transfer is: a bar on a terminal, nothing elsewhere.
+//! How far a transfer is: a bar on a terminal, objects for a script that wants them, nothing elsewhere.
 
+use std::cell::Cell;
 use std::fmt::{self, Display};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use console::truncate_str;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::event::Event;
+use crate::language;
+use crate::transfer::message::Sentence;
 use crate::transfer::name::shown;
 use crate::ui;
 
 /// Below this many columns there is no room for the bar and the sizes.
 const WIDE: usize = 64;
+/// How often a script is told.
+const TELL_PAUSE: Duration = Duration::from_millis(500);
 
 /// What there is to be done.
 #[derive(Clone, Copy, Debug)]
@@ -27,14 +33,20 @@ pub(crate) struct Progress {
     began: Instant,
     task: Task,
     /// Bytes that need not be sent, for they are there already.
-    kept: std::cell::Cell<u64>,
+    kept: Cell<u64>,
+    /// When a script was told last; nothing, if none is to be.
+    told: Cell<Option<Instant>>,
 }
 
 impl Progress {
     /// Begins now.
     pub(crate) fn new(task: Task) -> Self {
-        let bar = ProgressBar::with_draw_target(task.size, ProgressDrawTarget::stderr());
-        Self::with(bar.with_style(style(task)), task)
+        let target =
+            if ui::is_talkative() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(task.size, target);
+        let progress = Self::with(bar.with_style(style(task)), task);
+        progress.told.set(ui::is_json().then_some(progress.began));
+        progress
     }
 
     /// Begins now, and shows nothing.
@@ -43,7 +55,7 @@ impl Progress {
     }
 
     fn with(bar: ProgressBar, task: Task) -> Self {
-        Self { bar, began: Instant::now(), task, kept: 0.into() }
+        Self { bar, began: Instant::now(), task, kept: 0.into(), told: None.into() }
     }
 
     /// So many bytes are there already.
@@ -59,11 +71,15 @@ impl Progress {
             self.below(&shown(name().as_ref()));
         }
         self.bar.inc(bytes as u64);
+        if self.told.get().is_some_and(|told| told.elapsed() >= TELL_PAUSE) {
+            self.told.set(Some(Instant::now()));
+            ui::event(&Event::Progress { bytes: self.bar.position(), size: self.task.size });
+        }
     }
 
     /// All bytes are through; now it is a disk that takes time.
-    pub(crate) fn settle(&self, whose: &str) {
-        self.below(whose);
+    pub(crate) fn settle(&self, whose: Sentence<'_>) {
+        self.below(&whose.to_string());
         self.bar.tick();
     }
 
@@ -96,50 +112,61 @@ impl Drop for Progress {
 /// What a transfer came to: `3 files, 5.24 MB in 0.81 s, 6.5 MB/s; 1.2 MB were there already`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
-    files: usize,
-    moved: u64,
-    kept: u64,
-    taken: std::time::Duration,
+    pub(crate) files: usize,
+    /// Bytes.
+    pub(crate) moved: u64,
+    /// Bytes that were there already.
+    pub(crate) kept: u64,
+    pub(crate) taken: Duration,
 }
 
 impl Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.files != 1 {
-            write!(f, "{}, ", files(self.files))?;
+            write!(f, "{}, ", language::files(self.files))?;
         }
         f.write_str(&ui::figures(self.moved, self.taken))?;
         if self.kept > 0 {
-            write!(f, "; {} were there already", ui::size(self.kept))?;
+            write!(f, "; {}", Sentence::Kept { size: &ui::size(self.kept) })?;
         }
         Ok(())
     }
-}
-
-/// `1 file`, `3 files`.
-pub(crate) fn files(count: usize) -> String {
-    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 /// The bar, and a line below it for what is being done.
 fn style(task: Task) -> ProgressStyle {
     let is_narrow = ui::width().is_some_and(|width| width < WIDE);
     let line = match (task.size, is_narrow) {
-        (None, _) => "{spinner} {decimal_bytes}, {rate}",
+        (None, _) => "{spinner} {done}, {rate}",
         (Some(_), true) => "{percent:>3}% {wide_bar} {rate} {left}",
-        (Some(_), false) => {
-            "{percent:>3}% {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {rate}, {left} left"
+        (Some(_), false) => "{percent:>3}% {wide_bar} {moving}",
+    };
+    let say = |text: fn(&ProgressState) -> String| {
+        move |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _cannot_fail = out.write_str(&text(state));
         }
     };
     ProgressStyle::with_template(&format!("{line}\n{{msg}}"))
         .expect("the template is valid")
         .progress_chars("━╸─")
-        .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
-            let _cannot_fail = write!(out, "{:.0} MB/s", state.per_sec() / 1e6);
-        })
-        .with_key("left", |state: &ProgressState, out: &mut dyn fmt::Write| {
-            let _cannot_fail = match state.eta().as_secs() {
-                seconds if seconds < 3600 => write!(out, "{}:{:02}", seconds / 60, seconds % 60),
-                seconds => write!(out, "{} h", seconds / 3600),
-            };
-        })
+        .with_key("done", say(|state| ui::size(state.pos())))
+        .with_key("rate", say(rate))
+        .with_key("left", say(left))
+        .with_key("moving", say(moving))
+}
+
+fn moving(state: &ProgressState) -> String {
+    let (done, total) = (ui::size(state.pos()), ui::size(state.len().unwrap_or(0)));
+    Sentence::Moving { done: &done, total: &total, rate: &rate(state), left: &left(state) }.into()
+}
+
+fn rate(state: &ProgressState) -> String {
+    ui::rate(state.per_sec(), 0)
+}
+
+fn left(state: &ProgressState) -> String {
+    match state.eta().as_secs() {
+        seconds if seconds < 3600 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        seconds => Sentence::Hours { hours: seconds / 3600 }.into(),
+    }
 }

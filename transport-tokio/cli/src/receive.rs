@@ -6,86 +6,111 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::arguments::ReceiveArguments;
-use crate::fault::{Fault, Status};
-use crate::input::Lines;
+use crate::editor;
+use crate::event::Event;
+use crate::fault::Fault;
 use crate::interrupt::Interrupt;
+use crate::language;
 use crate::meet::{self, Place};
-use crate::progress::{Progress, Task, files};
+use crate::progress::{Progress, Task};
 use crate::prompt;
+use crate::transfer::message::Sentence;
 use crate::transfer::name::shown;
-use crate::transfer::{self, Decision, Offered, Target};
+use crate::transfer::{self, Arrival, Decision, Offered, Target};
 use crate::ui;
 
 pub(crate) async fn run(arguments: &ReceiveArguments, interrupt: &mut Interrupt) -> Result<(), Fault> {
+    if arguments.stdout {
+        ui::output_is_data();
+    }
     let invitation = prompt::read_invitation(arguments.invitation.as_deref(), interrupt).await?;
-    let mut input = None;
     let target = match (&arguments.into, arguments.stdout) {
         (_, true) => Target::Output,
         (Some(folder), _) => Target::into(folder)?,
         (None, _) => Target::new(arguments.output.as_deref(), arguments.overwrite)?,
     };
-    Place::of_guest(&invitation)
+    Place::of_guest(&invitation, &arguments.connect)?
         .visit(interrupt, async |client| {
             let channel = meet::go_to_host(client, invitation.id).await?;
-            let decide = async |offered: &Offered| decide(arguments, offered, &mut input).await;
+            let decide = async |offered: &Offered| decide(arguments, offered).await;
             let arrival = transfer::receive(channel, &target, decide, Progress::new).await?;
-            if let Some(text) = &arrival.text {
-                return show_text(text);
-            }
-            let say = |line: String| if arguments.stdout { ui::note(line) } else { ui::say(line) };
-            let names: Vec<_> =
-                arrival.paths.iter().map(|path| shown(&transfer::seen(path).to_string())).collect();
-            match &names[..] {
-                [] => say(format!("Received: {}", arrival.figures)),
-                [name] => say(format!("Received {name}: {}", arrival.figures)),
-                [name, more @ ..] => {
-                    say(format!("Received {name} and {} more: {}", more.len(), arrival.figures));
+            match &arrival.text {
+                _ if ui::is_json() => {
+                    tell(&arrival);
+                    Ok(())
+                }
+                Some(text) => show_text(text),
+                None => {
+                    report(&arrival);
+                    Ok(())
                 }
             }
-            if arrival.is_single {
-                say(format!("BLAKE3 {}", ui::hex(&arrival.hash)));
-            }
-            Ok(())
         })
         .await
 }
 
+/// Says what has been received, and where it is.
+fn report(arrival: &Arrival) {
+    let figures = &arrival.figures;
+    match &names(arrival)[..] {
+        [] => ui::say(Sentence::Received { figures }),
+        [name] => ui::say(Sentence::ReceivedAs { name, figures }),
+        [name, more @ ..] => {
+            let all = String::from(Sentence::AndMore { name, more: more.len() });
+            ui::say(Sentence::ReceivedAs { name: &all, figures });
+        }
+    }
+    if arrival.is_single {
+        ui::say(format_args!("BLAKE3 {}", ui::hex(&arrival.hash)));
+    }
+}
+
+/// The same, for a script.
+fn tell(arrival: &Arrival) {
+    let hash = arrival.is_single.then(|| ui::hex(&arrival.hash));
+    let text = arrival.text.as_deref().map(String::from_utf8_lossy);
+    ui::event(&Event::Received {
+        paths: &names(arrival),
+        text: text.as_deref(),
+        figures: &arrival.figures,
+        blake3: hash.as_deref(),
+    });
+}
+
+fn names(arrival: &Arrival) -> Vec<String> {
+    arrival.paths.iter().map(|path| shown(&transfer::seen(path).to_string())).collect()
+}
+
 /// Shows what comes, and asks where somebody can answer.
-async fn decide(
-    arguments: &ReceiveArguments,
-    offered: &Offered,
-    input: &mut Option<Lines>,
-) -> Result<Decision, Fault> {
+async fn decide(arguments: &ReceiveArguments, offered: &Offered) -> Result<Decision, Fault> {
+    let existing = offered.replaces.as_ref().map(|path| shown(&transfer::seen(path).to_string()));
+    ui::event(&Event::Offer { name: &offered.name, task: offered.task, replaces: existing.as_deref() });
     if offered.is_text {
         return Ok(Decision::Take);
     }
-    ui::note(format_args!("Receiving {}.", describe(offered)));
-    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
-    let overwrite = arguments.overwrite || offered.replaces.is_none();
-    if can_ask && !(arguments.yes && overwrite) {
-        let (question, default) = match &offered.replaces {
-            Some(path) if !overwrite => {
-                let path = shown(&transfer::seen(path).to_string());
-                (format!("{path} exists already. Replace it? [y/N] "), false)
-            }
-            _ => ("Take it? [Y/n] ".to_owned(), true),
+    ui::note(Sentence::Receiving { what: &describe(offered) });
+    let overwrite = arguments.overwrite || existing.is_none();
+    if editor::is_there() && !ui::is_json() && !(arguments.yes && overwrite) {
+        let (question, default) = match &existing {
+            Some(path) if !overwrite => (Sentence::Replace { path }, false),
+            _ => (Sentence::TakeIt, true),
         };
-        if !ask(&question, default, input).await {
+        if !ask(question, default).await {
             return Ok(Decision::Decline);
         }
-        return Ok(if offered.replaces.is_some() { Decision::Overwrite } else { Decision::Take });
+        return Ok(if existing.is_some() { Decision::Overwrite } else { Decision::Take });
     }
     Ok(if arguments.overwrite { Decision::Overwrite } else { Decision::Take })
 }
 
-async fn ask(question: &str, default: bool, input: &mut Option<Lines>) -> bool {
-    let input = input.get_or_insert_with(Lines::start);
+/// Asks until the answer is one, in either language. The end of input is a no.
+async fn ask(question: Sentence<'_>, default: bool) -> bool {
     loop {
-        let _unheard = write!(io::stderr(), "{question}").and_then(|()| io::stderr().flush());
-        match input.next().await.map(|answer| answer.trim().to_lowercase()).as_deref() {
+        let answer = editor::ask(question.into(), false).await;
+        match answer.map(|answer| answer.trim().to_lowercase()).as_deref() {
             Some("") => return default,
-            Some("y" | "yes") => return true,
-            Some("n" | "no") | None => return false,
+            Some("y" | "yes" | "д" | "да") => return true,
+            Some("n" | "no" | "н" | "нет") | None => return false,
             Some(_) => {}
         }
     }
@@ -93,12 +118,12 @@ async fn ask(question: &str, default: bool, input: &mut Option<Lines>) -> bool {
 
 /// `notes.pdf, 5.24 MB`, `photos, 12 files, 52.4 MB`.
 fn describe(offered: &Offered) -> String {
-    let Task { size, files: count } = offered.task;
-    let size = size.map_or_else(|| "of unknown length".to_owned(), ui::size);
+    let Task { size, files } = offered.task;
+    let size = size.map_or_else(|| Sentence::UnknownLength.into(), ui::size);
     if offered.is_single {
         format!("{}, {size}", offered.name)
     } else {
-        format!("{}, {}, {size}", offered.name, files(count))
+        format!("{}, {}, {size}", offered.name, language::files(files))
     }
 }
 
@@ -113,5 +138,5 @@ fn show_text(text: &[u8]) -> Result<(), Fault> {
     };
     written
         .and_then(|()| out.flush())
-        .map_err(|error| Fault::new(Status::File, format!("the text cannot be written: {error}")))
+        .map_err(|error| Fault::file(Sentence::Failed { what: &Sentence::TextUnwritten, error: &error }))
 }

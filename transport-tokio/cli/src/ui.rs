@@ -16,6 +16,7 @@ use indicatif::DecimalBytes;
 use crate::arguments::OutputArguments;
 use crate::event::Event;
 use crate::fault::Fault;
+use crate::language::{self, Language};
 
 /// How this run speaks.
 struct Manner {
@@ -195,18 +196,33 @@ fn wrap(text: &str, width: usize) -> String {
 
 /// A number of bytes: `5.24 MB`.
 pub(crate) fn size(bytes: u64) -> String {
-    if bytes == 1 { "1 byte".to_owned() } else { DecimalBytes(bytes).to_string() }
+    let text = DecimalBytes(bytes).to_string();
+    match language::current() {
+        Language::English if bytes == 1 => "1 byte".to_owned(),
+        Language::English => text,
+        Language::Russian => {
+            let units = [('k', 'к'), ('M', 'М'), ('G', 'Г'), ('T', 'Т'), ('P', 'П'), ('E', 'Э'), ('B', 'Б')];
+            units.into_iter().fold(text, |text, (latin, russian)| text.replace(latin, &russian.to_string()))
+        }
+    }
+}
+
+/// How fast: `6.5 MB/s`.
+pub(crate) fn rate(bytes_per_second: f64, digits: usize) -> String {
+    let (rate, unit) = (bytes_per_second / 1e6, language::pick("MB/s", "МБ/с"));
+    format!("{rate:.digits$} {unit}")
 }
 
 /// A time: `0.81 s`, `3 min 5 s`.
 pub(crate) fn time(time: Duration) -> String {
     let seconds = time.as_secs();
+    let (s, min, h) = (language::pick("s", "с"), language::pick("min", "мин"), language::pick("h", "ч"));
     if seconds < 60 {
-        format!("{:.2} s", time.as_secs_f64())
+        format!("{:.2} {s}", time.as_secs_f64())
     } else if seconds < 3600 {
-        format!("{} min {} s", seconds / 60, seconds % 60)
+        format!("{} {min} {} {s}", seconds / 60, seconds % 60)
     } else {
-        format!("{} h {} min", seconds / 3600, seconds / 60 % 60)
+        format!("{} {h} {} {min}", seconds / 3600, seconds / 60 % 60)
     }
 }
 
@@ -214,16 +230,16 @@ pub(crate) fn time(time: Duration) -> String {
 pub(crate) fn short(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
-        _ if seconds < 0.001 => format!("{:.0} us", seconds * 1e6),
-        _ if seconds < 1.0 => format!("{:.1} ms", seconds * 1e3),
-        _ => format!("{seconds:.2} s"),
+        _ if seconds < 0.001 => format!("{:.0} {}", seconds * 1e6, language::pick("us", "мкс")),
+        _ if seconds < 1.0 => format!("{:.1} {}", seconds * 1e3, language::pick("ms", "мс")),
+        _ => format!("{seconds:.2} {}", language::pick("s", "с")),
     }
 }
 
 /// Size, time and rate: `5.24 MB in 0.81 s, 6.5 MB/s`.
 pub(crate) fn figures(bytes: u64, taken: Duration) -> String {
-    let rate = bytes as f64 / 1e6 / taken.as_secs_f64().max(1e-6);
-    format!("{} in {}, {rate:.1} MB/s", size(bytes), time(taken))
+    let rate = rate(bytes as f64 / taken.as_secs_f64().max(1e-6), 1);
+    format!("{} {} {}, {rate}", size(bytes), language::pick("in", "за"), time(taken))
 }
 
 /// A hash in hexadecimal digits.

@@ -116,15 +116,52 @@ fn what_is_being_typed_stays_below_what_comes() {
 }
 
 #[test]
-fn the_other_side_leaves_and_the_terminal_is_as_it_was() {
+fn the_host_leaves_and_the_terminal_is_as_it_was() {
+    let (_relay, url) = relay();
+    let (mut host, mut guest, _) = talking(&url, 80);
+    host.press(CTRL_C);
+    assert_eq!(host.end().0, 130);
+    let (status, screen) = guest.end();
+    assert_eq!(status, 4);
+    assert!(screen.contains("phantom: the other side left"), "{screen}");
+    assert!(guest.raw().contains("\x1b[?2004l"), "pastes are as they were");
+}
+
+#[test]
+fn the_guest_leaves_and_comes_back() {
+    let (_relay, url) = relay();
+    let (mut host, mut guest, ids) = talking(&url, 80);
+    let invitation = host.word("phantom://");
+    guest.press(CTRL_C);
+    assert_eq!(guest.end().0, 130);
+    host.shows("has left. The invitation still holds");
+    host.press("are you there?\r");
+    host.shows("this is sent when somebody is");
+    let mut guest = Terminal::start(80, &["chat", &invitation]);
+    guest.shows(": are you there?");
+    guest.press("yes\r");
+    let screen = host.shows(": yes");
+    let raw = host.raw();
+    let (before, _) = raw.rsplit_once(" asks").unwrap();
+    let screen = screen.replace(&before[before.len() - 6..], "CCCCCC");
+    insta::assert_snapshot!("chat_guest_back", without(&screen, &ids.each_ref().map(String::as_str)));
+    guest.press(CTRL_D);
+    assert_eq!(guest.end().0, 0);
+    assert_eq!(host.end().0, 0);
+}
+
+#[test]
+fn lines_that_nobody_heard_are_told() {
     let (_relay, url) = relay();
     let (mut host, mut guest, _) = talking(&url, 80);
     guest.press(CTRL_C);
-    assert_eq!(guest.end().0, 130);
+    host.shows("has left");
+    host.press("anybody?\r");
+    host.shows("this is sent when");
+    host.press(CTRL_D);
     let (status, screen) = host.end();
     assert_eq!(status, 4);
-    assert!(screen.contains("phantom: the other side left"), "{screen}");
-    assert!(host.raw().contains("\x1b[?2004l"), "pastes are as they were");
+    assert!(screen.contains("lines that nobody heard: 1"), "{screen}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! length of a file, a few chunks of it are in memory; of thousands of files, their names are.
 
 mod link;
+pub(crate) mod message;
 pub(crate) mod name;
 mod packets;
 mod part;
@@ -21,7 +22,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use receiving::{Decision, Offered, receive};
+pub(crate) use receiving::{Arrival, Decision, Offered, receive};
 pub(crate) use sending::send;
 pub(crate) use source::Source;
 pub(crate) use target::{Target, seen};

@@ -28,6 +28,8 @@ use bytes::Bytes;
 use phantom_core::bits::Bits;
 use phantom_core::packet::Packet;
 
+use super::message::Sentence;
+
 /// The version of this protocol.
 pub(crate) const VERSION: u32 = 2;
 
@@ -212,25 +214,17 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// What the side that is told says to its person.
-    pub(crate) fn told(self) -> &'static str {
+    pub(crate) fn told(self) -> Sentence<'static> {
         match self {
-            Self::Wanted => "the other side declined or stopped the transfer",
-            Self::Version => {
-                "the other side's program is older and does not understand this transfer; update it"
-            }
-            Self::Exists => {
-                "the other side already has a file of this name; it can use --overwrite to replace it, or --into for another folder"
-            }
-            Self::Name => {
-                "the other side cannot keep a file of this name; send it under another one with --name"
-            }
-            Self::Write => "the other side could not write the file; see the message there",
-            Self::Read => "the other side could not read its file to the end; see the message there",
-            Self::Damaged => "the file arrived damaged and was thrown away; send it again",
-            Self::Protocol => "the two programs do not understand each other; update the older one",
-            Self::TooMuch => {
-                "this is more than the other side can take at once; pack it into one file first, for example with tar or zip"
-            }
+            Self::Wanted => Sentence::ToldWanted,
+            Self::Version => Sentence::ToldVersion,
+            Self::Exists => Sentence::ToldExists,
+            Self::Name => Sentence::ToldName,
+            Self::Write => Sentence::ToldWrite,
+            Self::Read => Sentence::ToldRead,
+            Self::Damaged => Sentence::ToldDamaged,
+            Self::Protocol => Sentence::ToldProtocol,
+            Self::TooMuch => Sentence::ToldTooMuch,
         }
     }
 }

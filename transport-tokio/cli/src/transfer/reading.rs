@@ -4,6 +4,7 @@
 //! when its hash is that of the same bytes here.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -14,6 +15,7 @@ use phantom_core::packet::{self, Packet};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::message::Sentence;
 use super::packets::{Anew, BATCH, Begin, CHUNK_BYTES, Chunk, Hash, Part, Reason, Sums, total};
 use super::part::Had;
 use super::source::{Origin, Source, size_of, unreadable};
@@ -63,7 +65,7 @@ impl Reading {
     /// Reading failed.
     pub(super) async fn hash(self) -> Result<Hash, Refusal> {
         drop(self.pieces);
-        let broken = || (Reason::Read, Fault::file("the file could not be read"));
+        let broken = || (Reason::Read, Fault::file(Sentence::NotRead));
         self.thread.await.unwrap_or_else(|_| Err(broken()))
     }
 }
@@ -143,15 +145,15 @@ impl Reader {
             };
             let hash = match origin {
                 Origin::None => continue,
-                Origin::Text(text) => self.send(&mut &text[..], hasher, size, Path::new("the text"))?,
+                Origin::Text(text) => self.send(&mut &text[..], hasher, size, &Sentence::TheText)?,
                 Origin::Input => {
-                    self.send(&mut io::stdin().lock(), hasher, None, Path::new("standard input"))?
+                    self.send(&mut io::stdin().lock(), hasher, None, &Sentence::StandardInput)?
                 }
                 Origin::File { path, modified } => {
                     let mut file = open(path, size, *modified)?;
                     file.seek(SeekFrom::Start(from)).map_err(|error| unreadable(path, &error))?;
                     let left = size.map(|size| size - from);
-                    let hash = self.send(&mut file, hasher, left, path)?;
+                    let hash = self.send(&mut file, hasher, left, &path.display())?;
                     check_unchanged(&file, path, size, *modified)?;
                     hash
                 }
@@ -171,7 +173,7 @@ impl Reader {
         input: &mut impl Read,
         mut hasher: blake3::Hasher,
         left: Option<u64>,
-        name: &Path,
+        name: &dyn Display,
     ) -> Result<Hash, Halt> {
         let is_stream = left.is_none();
         let mut left = left.unwrap_or(u64::MAX);
@@ -181,15 +183,12 @@ impl Reader {
             let read = match input.read(space) {
                 Ok(0) if is_stream => break,
                 Ok(0) => {
-                    let sentence =
-                        format!("{} became shorter while it was sent; send it again", name.display());
-                    return Err(Fault::file(sentence).into());
+                    return Err(Fault::file(Sentence::Shorter { name }).into());
                 }
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    let sentence = format!("{} cannot be read any further: {error}", name.display());
-                    return Err(Fault::file(sentence).into());
+                    return Err(Fault::file(Sentence::ReadStopped { name, error: &error }).into());
                 }
             };
             hasher.update(&space[..read]);
@@ -267,14 +266,12 @@ fn check_unchanged(
     modified: Option<SystemTime>,
 ) -> Result<(), Fault> {
     let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
-    let path = path.display();
+    let path = &path.display();
     match size {
-        Some(size) if metadata.len() < size => {
-            Err(Fault::file(format!("{path} became shorter while it was sent; send it again")))
+        Some(size) if metadata.len() < size => Err(Fault::file(Sentence::Shorter { name: path })),
+        Some(size) if metadata.len() != size || metadata.modified().ok() != modified => {
+            Err(Fault::file(Sentence::Changed { path }))
         }
-        Some(size) if metadata.len() != size || metadata.modified().ok() != modified => Err(Fault::file(
-            format!("{path} changed while it was sent; send it again when nobody writes to it"),
-        )),
         _ => Ok(()),
     }
 }

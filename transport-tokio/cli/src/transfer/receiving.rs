@@ -7,6 +7,7 @@ use phantom_core::packet::{self, Packet};
 use phantom_tokio::Channel;
 use tokio::task::spawn_blocking;
 
+use super::message::Sentence;
 use super::name::shown;
 use super::packets::{
     Anew, BATCH, Begin, Chunk, Done, Hash, Have, Kind, List, Offer, Ready, Reason, Received, Sums, VERSION,
@@ -92,10 +93,7 @@ async fn converse(
     };
     let overwrite = match (decision, offered.replaces) {
         (Decision::Decline, _) => {
-            return Err(Failure::Own(
-                Reason::Wanted,
-                Fault::new(Status::Other, "declined; nothing was received"),
-            ));
+            return Err(Failure::Own(Reason::Wanted, Fault::new(Status::Other, Sentence::Declined)));
         }
         (Decision::Take, Some(path)) => return Err(exists(&path).into()),
         (Decision::Take, None) => false,
@@ -135,10 +133,7 @@ async fn converse(
 async fn hear_plan(channel: &Channel, target: &Target) -> Result<(Offer, Plan), Failure> {
     let offer: Offer = hear(channel).await?;
     if offer.version != VERSION {
-        let (older, newer) = if offer.version < VERSION { ("older", "that") } else { ("newer", "this") };
-        let fault = format!(
-            "the other side's program is {older} and sends files in a way unknown here; update {newer} one"
-        );
+        let fault = if offer.version < VERSION { Sentence::OlderThere } else { Sentence::NewerThere };
         return Err(Failure::Own(Reason::Version, Fault::peer(fault)));
     }
     let mut plan = Plan::new(offer.entries).map_err(unfit)?;
@@ -157,10 +152,8 @@ async fn hear_plan(channel: &Channel, target: &Target) -> Result<(Offer, Plan), 
     }
     plan.seal();
     if let Target::Folder { name: Some(name), .. } = target {
-        plan.rename(name.as_ref()).map_err(|reason| {
-            let fault = "several things come, and --output names one; use --into with a folder";
-            Failure::Own(reason, Fault::file(fault))
-        })?;
+        plan.rename(name.as_ref())
+            .map_err(|reason| Failure::Own(reason, Fault::file(Sentence::OneOutputName)))?;
     }
     Ok((offer, plan))
 }
@@ -178,13 +171,12 @@ fn describe(offer: &Offer, plan: &Plan, target: &Target) -> Result<Offered, Fail
     let first = tops.next().unwrap_or_default();
     let name = match tops.count() {
         0 => first,
-        more => format!("{first} and {more} more"),
+        more => Sentence::AndMore { name: &first, more }.into(),
     };
     let replaces = match target {
         Target::Folder { folder, .. } if !offer.is_text => existing(folder, plan)?,
         Target::Output if !is_single => {
-            let fault = "several files come, and standard output takes one; receive them without --stdout";
-            return Err(Failure::Own(Reason::Name, Fault::file(fault)));
+            return Err(Failure::Own(Reason::Name, Fault::file(Sentence::OneForOutput)));
         }
         _ => None,
     };
@@ -209,7 +201,7 @@ async fn prepare(
         let inventory = staging.inventory()?;
         Ok::<_, Refusal>((Goal::Files { staging, overwrite }, inventory))
     });
-    let broken = |_| Failure::Own(Reason::Write, Fault::file("the files cannot be written"));
+    let broken = |_| Failure::Own(Reason::Write, Fault::file(Sentence::FilesUnwritten));
     Ok(prepared.await.map_err(broken)??)
 }
 
@@ -239,7 +231,7 @@ async fn agree(
             };
             kept = kept.saturating_sub(size);
             let name = shown(&plan.items[entry as usize].path.to_string_lossy());
-            progress.note(format_args!("{name} is not the same any more; it is received anew."));
+            progress.note(Sentence::ReceivedAnew { name: &name });
         }
     }
 }
@@ -268,7 +260,7 @@ async fn take(
             return refused(sink).await;
         }
         let Done { hash } = read(&packet)?;
-        progress.settle("Waiting for the disk");
+        progress.settle(Sentence::DiskHere);
         return Ok((hash, sink.finish(Some(hash)).await?));
     }
 }
@@ -284,12 +276,8 @@ async fn refused(sink: &mut Sink) -> Result<(Hash, Outcome), Failure> {
 /// What comes has no place here.
 fn unfit(reason: Reason) -> Failure {
     let sentence = match reason {
-        Reason::Name => {
-            "a name that the other side offers cannot be used here, or comes twice; ask for it under another name"
-        }
-        Reason::TooMuch => {
-            "the other side offers more files than can be taken at once; ask for one packed file"
-        }
+        Reason::Name => Sentence::NamesUnusable,
+        Reason::TooMuch => Sentence::TooMuchOffered,
         _ => return Failure::misunderstood(),
     };
     Failure::Own(reason, Fault::peer(sentence))

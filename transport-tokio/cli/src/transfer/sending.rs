@@ -3,6 +3,7 @@
 use phantom_core::packet::{self, Packet};
 use phantom_tokio::Channel;
 
+use super::message::Sentence;
 use super::packets::{BATCH, Done, Hash, Have, List, Offer, Ready, Received, VERSION};
 use super::reading::{Piece, Reading};
 use super::source::Source;
@@ -64,7 +65,7 @@ async fn converse(
             failure = hear_stop(channel) => return Err(failure),
         };
         say(channel, &Done { hash }).await?;
-        progress.settle("Waiting for the disk of the other side");
+        progress.settle(Sentence::DiskThere);
         match hear(channel).await? {
             Received { hash: received } if received == hash => Ok(Sent { hash, figures: progress.finish() }),
             Received { .. } => Err(Failure::misunderstood()),
@@ -86,7 +87,7 @@ async fn push(
                 progress.keep(kept);
                 for entry in anew {
                     let name = String::from_utf8_lossy(&names[entry as usize]);
-                    progress.note(format_args!("{name} is not the same any more; it is sent anew."));
+                    progress.note(Sentence::SentAnew { name: &name });
                 }
             }
             Piece::Packet { packet, bytes, entry } => {

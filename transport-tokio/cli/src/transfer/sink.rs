@@ -17,6 +17,7 @@ use bytes::Bytes;
 use phantom_core::packet::{self, Packet};
 use tokio::sync::{mpsc, oneshot};
 
+use super::message::Sentence;
 use super::packets::{Chunk, Hash, Kind, Reason, Sums, total};
 use super::part::Had;
 use super::plan::Plan;
@@ -117,7 +118,7 @@ impl Sink {
         if let (Some(orders), Some(hash)) = (self.orders.take(), sent) {
             let _refused_already = orders.send(Order::Done(hash)).await;
         }
-        let broken = || (Reason::Write, Fault::file("the files could not be written"));
+        let broken = || (Reason::Write, Fault::file(Sentence::FilesUnwritten));
         (&mut self.result).await.unwrap_or_else(|_| Err(broken()))
     }
 
@@ -193,7 +194,7 @@ impl Writer {
                     self.compare(&hashes)?;
                 }
                 Some(Order::Done(hash)) => return self.check(&hash),
-                None => return Err((Reason::Wanted, Fault::peer("the transfer was given up"))),
+                None => return Err((Reason::Wanted, Fault::peer(Sentence::GivenUp))),
             }
         }
     }
@@ -216,8 +217,7 @@ impl Writer {
                 Goal::Files { staging, .. } => {
                     let file = staging.file(item, from);
                     Place::File(file.map_err(|error| {
-                        let path = item.path.display();
-                        write_refusal(&format!("{path} cannot be made"), &error)
+                        write_refusal(Sentence::NotMade { path: &item.path.display() }, &error)
                     })?)
                 }
                 Goal::Output => Place::Output,
@@ -250,7 +250,7 @@ impl Writer {
                 (Place::Text, Goal::Text(text)) => text.write_all(now),
                 _ => io::stdout().write_all(now).and_then(|()| io::stdout().flush()),
             }
-            .map_err(|error| write_refusal("the file cannot be written", &error))?;
+            .map_err(|error| write_refusal(Sentence::FileUnwritten, &error))?;
             open.hasher.update(now);
             open.left = open.left.map(|left| left - count as u64);
             data = later;
@@ -268,7 +268,7 @@ impl Writer {
 
     fn close(&mut self, open: &Open) -> Result<(), Refusal> {
         if let (Place::File(file), Goal::Files { staging, .. }) = (&open.place, &self.goal) {
-            staging.close(file).map_err(|error| write_refusal("the file cannot be written", &error))?;
+            staging.close(file).map_err(|error| write_refusal(Sentence::FileUnwritten, &error))?;
         }
         let hash = *open.hasher.finalize().as_bytes();
         self.unsummed.push_back(hash);
@@ -304,5 +304,5 @@ fn protocol() -> Refusal {
 }
 
 fn damaged() -> Refusal {
-    (Reason::Damaged, Fault::file("the file arrived damaged and was thrown away; ask for it again"))
+    (Reason::Damaged, Fault::file(Sentence::ArrivedDamaged))
 }

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::link;
+use super::message::Sentence;
 use super::packets::{Entry, Kind};
 use crate::fault::Fault;
 
@@ -48,7 +49,7 @@ impl Source {
     pub(crate) fn open(paths: &[PathBuf], name: Option<&str>) -> Result<Self, Fault> {
         if let Some(name) = name {
             if paths.len() != 1 {
-                return Err(Fault::usage("--name is for one file or folder; more than one keep their names"));
+                return Err(Fault::usage(Sentence::OneName));
             }
             check_name(name)?;
         }
@@ -57,9 +58,7 @@ impl Source {
         for path in paths {
             if path == Path::new("-") {
                 if paths.len() > 1 {
-                    return Err(Fault::usage(
-                        "standard input is sent alone; a file of the name - is written as ./-",
-                    ));
+                    return Err(Fault::usage(Sentence::InputAlone));
                 }
                 let kind = Kind::File { size: None, executable: false };
                 source.push(0, name.unwrap_or("stdin").as_ref(), kind, Origin::Input)?;
@@ -70,10 +69,7 @@ impl Source {
                 None => name_of(path)?,
             };
             if !tops.insert(top.clone()) {
-                return Err(Fault::usage(format!(
-                    "two of these have the name {}; send one of them alone, with --name",
-                    top.to_string_lossy()
-                )));
+                return Err(Fault::usage(Sentence::SameName { name: &top.to_string_lossy() }));
             }
             source.add_top(path, &top)?;
         }
@@ -86,7 +82,7 @@ impl Source {
     /// It is empty or too long.
     pub(crate) fn of_text(text: &str) -> Result<Self, Fault> {
         if text.is_empty() || text.len() > TEXT_MAX_BYTES {
-            return Err(Fault::usage("a text has 1 to 1048576 bytes; send a longer one as a file"));
+            return Err(Fault::usage(Sentence::TextLength));
         }
         let mut source = Self { is_text: true, ..Self::default() };
         let kind = Kind::File { size: Some(text.len() as u64), executable: false };
@@ -101,7 +97,7 @@ impl Source {
         let first = tops.next().map(|entry| String::from_utf8_lossy(&entry.name).into_owned());
         match (first.unwrap_or_default(), tops.count()) {
             (name, 0) => name,
-            (name, more) => format!("{name} and {more} more"),
+            (name, more) => Sentence::AndMore { name: &name, more }.into(),
         }
     }
 
@@ -138,8 +134,7 @@ impl Source {
     fn push(&mut self, parent: u32, name: &OsStr, kind: Kind, origin: Origin) -> Result<u32, Fault> {
         self.entries.push(Entry { parent, name: bytes_of(name), kind });
         self.origins.push(origin);
-        u32::try_from(self.entries.len())
-            .map_err(|_| Fault::usage("these are too many files to send at once"))
+        u32::try_from(self.entries.len()).map_err(|_| Fault::usage(Sentence::TooManyFiles))
     }
 
     /// What the user named is followed, if it is a link.
@@ -151,10 +146,7 @@ impl Source {
             let top = self.push(0, name, Kind::Folder, Origin::None)?;
             self.add_below(path, top)
         } else {
-            Err(Fault::file(format!(
-                "{} is neither a file nor a folder; to send what a program says, use: program | phantom send -",
-                path.display()
-            )))
+            Err(Fault::file(Sentence::NeitherFileNorFolder { path: &path.display() }))
         }
     }
 
@@ -179,7 +171,7 @@ impl Source {
                 } else if metadata.is_symlink() {
                     self.add_link(parent, &path, &name, depth)?;
                 } else {
-                    self.left_out.push(format!("{} is left out: it is no file", path.display()));
+                    self.left_out.push(Sentence::OmitSpecial { path: &path.display() }.into());
                 }
             }
         }
@@ -201,8 +193,7 @@ impl Source {
         match path.metadata() {
             Ok(metadata) if metadata.is_file() => self.add_file(parent, path, name, &metadata),
             _ => {
-                let line = format!("{} is left out: it is a link out of what is sent", path.display());
-                self.left_out.push(line);
+                self.left_out.push(Sentence::OmitLink { path: &path.display() }.into());
                 Ok(())
             }
         }
@@ -224,9 +215,7 @@ fn check_name(name: &str) -> Result<(), Fault> {
     if super::name::safe_and_seen(name.as_bytes()).as_deref() == Some(name.as_ref()) {
         return Ok(());
     }
-    Err(Fault::usage(
-        "--name is a file name without folders, of at most 255 bytes, that does not begin with a dot",
-    ))
+    Err(Fault::usage(Sentence::BadName))
 }
 
 /// The last name of a path, also of `.` and `..`.
@@ -236,16 +225,16 @@ fn name_of(path: &Path) -> Result<OsString, Fault> {
     }
     let whole = path.canonicalize().map_err(|error| unreadable(path, &error))?;
     let name = whole.file_name().map(ToOwned::to_owned);
-    name.ok_or_else(|| Fault::usage(format!("{} has no name; give it one with --name", path.display())))
+    name.ok_or_else(|| Fault::usage(Sentence::NoName { path: &path.display() }))
 }
 
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Fault {
-    let path = path.display();
-    match error.kind() {
-        ErrorKind::NotFound => Fault::file(format!("there is no file {path}; check the name")),
-        ErrorKind::PermissionDenied => Fault::file(format!("you may not read {path}")),
-        _ => Fault::file(format!("{path} cannot be read: {error}")),
-    }
+    let path = &path.display();
+    Fault::file(match error.kind() {
+        ErrorKind::NotFound => Sentence::NoFile { path },
+        ErrorKind::PermissionDenied => Sentence::MayNotRead { path },
+        _ => Sentence::Unreadable { path, error },
+    })
 }
 
 #[cfg(unix)]

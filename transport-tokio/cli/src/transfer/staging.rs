@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use super::message::Sentence;
 use super::packets::{Hash, Kind, Part};
 use super::part::Had;
 use super::plan::{Item, Plan};
@@ -51,7 +52,7 @@ impl Staging {
     /// It cannot be made.
     pub(super) fn open(folder: &Path, plan: Arc<Plan>) -> Result<Self, Refusal> {
         let refuse =
-            |error: io::Error| write_refusal(&format!("nothing can be made in {}", folder.display()), &error);
+            |error: io::Error| write_refusal(Sentence::NotMadeIn { folder: &folder.display() }, &error);
         let mut names = blake3::Hasher::new();
         for top in plan.tops() {
             names.update(top.path.as_os_str().as_encoded_bytes()).update(b"/");
@@ -130,10 +131,10 @@ impl Staging {
     /// # Errors
     /// It cannot be read.
     pub(super) fn inventory(&self) -> Result<Inventory, Refusal> {
-        let refuse = |error| write_refusal("what is there from an earlier time cannot be read", &error);
+        let refuse = |error| write_refusal(Sentence::PartsUnread, &error);
         let mut inventory = Inventory::default();
         if self.bytes() >= NOTICE_MIN_BYTES {
-            ui::note("Comparing what is there from an earlier time.");
+            ui::note(Sentence::Comparing);
         }
         for (entry, item) in self.plan.items.iter().enumerate() {
             let Kind::File { size: Some(size), .. } = item.kind else { continue };
@@ -186,7 +187,7 @@ impl Staging {
     /// # Errors
     /// Something of that failed.
     pub(super) fn finish(&mut self, overwrite: bool) -> Result<Vec<PathBuf>, Refusal> {
-        let refuse = |error| write_refusal("the files cannot be written", &error);
+        let refuse = |error| write_refusal(Sentence::FilesUnwritten, &error);
         for item in &self.plan.items {
             // What is whole from an earlier time may have had other permissions then.
             if let Kind::File { executable, .. } = item.kind {
@@ -231,11 +232,9 @@ impl Drop for Staging {
     fn drop(&mut self) {
         let root = seen(&self.root);
         if !self.worthless && self.bytes() >= KEEP_MIN_BYTES {
-            let _set_once = self.epitaph.set(format!(
-                "What has arrived is kept in {root}. Send and receive the same again to go on from there, or remove it."
-            ));
+            let _set_once = self.epitaph.set(Sentence::KeptIn { folder: &root }.into());
         } else if let Err(error) = fs::remove_dir_all(&self.root) {
-            let _set_once = self.epitaph.set(format!("{root} could not be removed: {error}"));
+            let _set_once = self.epitaph.set(Sentence::NotRemoved { folder: &root, error: &error }.into());
         }
     }
 }
@@ -301,7 +300,7 @@ fn make_link(target: &[u8], path: &Path) -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn make_link(_: &[u8], path: &Path) -> io::Result<()> {
-    ui::note(format_args!("{} is left out: links cannot be made on this system.", seen(path)));
+    ui::note(Sentence::OmitLink { path: &seen(path) });
     Ok(())
 }
 

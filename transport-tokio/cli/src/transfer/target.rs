@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::message::Sentence;
 use super::packets::{Kind, Reason};
 use super::plan::{Item, Plan};
 use super::talk::Refusal;
@@ -54,7 +55,7 @@ impl Target {
     /// It does not.
     pub(crate) fn into(folder: &Path) -> Result<Self, Fault> {
         if !folder.is_dir() {
-            return Err(Fault::file(format!("there is no folder {}; make it first", folder.display())));
+            return Err(Fault::file(Sentence::NoFolder { folder: &folder.display() }));
         }
         Ok(Self::Folder { folder: folder.to_owned(), name: None })
     }
@@ -89,11 +90,11 @@ pub(super) fn existing(folder: &Path, plan: &Plan) -> Result<Option<PathBuf>, Re
             Kind::File { .. } | Kind::Link { .. } => metadata.is_file() || metadata.is_symlink(),
         };
         if !fits {
-            let what = if item.kind == Kind::Folder { "folder" } else { "file" };
-            let fault = format!(
-                "{} is there already and is no {what}; choose another folder with --into",
-                seen(&path)
-            );
+            let path = &seen(&path);
+            let fault = match item.kind {
+                Kind::Folder => Sentence::NotAFolder { path },
+                _ => Sentence::NotAFile { path },
+            };
             return Err((Reason::Exists, Fault::file(fault)));
         }
         first.get_or_insert(path);
@@ -103,9 +104,7 @@ pub(super) fn existing(folder: &Path, plan: &Plan) -> Result<Option<PathBuf>, Re
 
 /// What is there was not to be overwritten.
 pub(super) fn exists(path: &Path) -> Refusal {
-    let sentence =
-        format!("{} exists already; use --overwrite to replace it, or --into for another folder", seen(path));
-    (Reason::Exists, Fault::file(sentence))
+    (Reason::Exists, Fault::file(Sentence::Exists { path: &seen(path) }))
 }
 
 /// Gives everything its name, from the folder where it was made. What is a folder in both places is joined.
@@ -114,8 +113,7 @@ pub(super) fn exists(path: &Path) -> Refusal {
 /// Something has appeared there, or there is no right to write there. What has its name keeps it.
 pub(super) fn place(from: &Path, folder: &Path, plan: &Plan, overwrite: bool) -> Result<(), Refusal> {
     if let Some(path) = existing(folder, plan)?.filter(|_| !overwrite) {
-        let sentence = format!("{} appeared while it was received, and was left alone", seen(&path));
-        return Err((Reason::Exists, Fault::file(sentence)));
+        return Err((Reason::Exists, Fault::file(Sentence::Appeared { path: &seen(&path) })));
     }
     let mut moved = HashSet::new();
     for item in &plan.items {
@@ -131,10 +129,10 @@ pub(super) fn place(from: &Path, folder: &Path, plan: &Plan, overwrite: bool) ->
         }
         rename(&old, &new, item, overwrite).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => exists(&new),
-            _ => write_refusal(&format!("{} cannot be given its name", seen(&new)), &error),
+            _ => write_refusal(Sentence::NotNamed { path: &seen(&new) }, &error),
         })?;
     }
-    sync_folder(folder).map_err(|error| write_refusal("the folder cannot be written", &error))
+    sync_folder(folder).map_err(|error| write_refusal(Sentence::FolderUnwritten, &error))
 }
 
 fn rename(old: &Path, new: &Path, item: &Item, overwrite: bool) -> io::Result<()> {
@@ -165,18 +163,15 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 }
 
 /// Something cannot be written, and why.
-pub(super) fn write_refusal(what: &str, error: &io::Error) -> Refusal {
+pub(super) fn write_refusal(what: Sentence<'_>, error: &io::Error) -> Refusal {
+    let what = &what;
     let sentence = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            format!("{what}: the disk is full; make room, or choose another folder with --into")
-        }
-        ErrorKind::FileTooLarge => format!("{what}: it is larger than this system allows"),
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            format!("{what}: you may not write there; choose another folder with --into")
-        }
-        ErrorKind::InvalidFilename => format!("{what}: the name is too long, or none for this system"),
-        ErrorKind::BrokenPipe => format!("{what}: nobody reads it any more"),
-        _ => format!("{what}: {error}"),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Sentence::DiskFull { what },
+        ErrorKind::FileTooLarge => Sentence::TooLarge { what },
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Sentence::MayNotWrite { what },
+        ErrorKind::InvalidFilename => Sentence::NameTooLong { what },
+        ErrorKind::BrokenPipe => Sentence::NobodyReads { what },
+        _ => Sentence::Failed { what, error },
     };
     (Reason::Write, Fault::file(sentence))
 }

@@ -13,6 +13,23 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// What must not come from the environment of the tests.
+pub(crate) const UNSET: [&str; 13] = [
+    "PHANTOM_RELAY",
+    "PHANTOM_RELAY_LISTEN",
+    "PHANTOM_KEY",
+    "PHANTOM_TOKEN",
+    "LC_MESSAGES",
+    "LANG",
+    "NO_COLOR",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+];
+
 /// Longer than anything here takes on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -45,7 +62,7 @@ pub(crate) struct Ended {
 pub(crate) fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phantom"));
     command.args(arguments);
-    for name in ["PHANTOM_RELAY", "PHANTOM_RELAY_LISTEN", "PHANTOM_KEY", "LC_MESSAGES", "LANG", "NO_COLOR"] {
+    for name in UNSET {
         command.env_remove(name);
     }
     command.env("LC_ALL", "C.UTF-8").env("XDG_CONFIG_HOME", "/nonexistent");

@@ -1,13 +1,14 @@
 //! A program in a terminal: what a person types, and the screen that the person sees.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Instant;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-use super::DEADLINE;
+use super::{DEADLINE, UNSET};
 
 /// Lines of a terminal.
 const ROWS: u16 = 40;
@@ -33,12 +34,24 @@ impl Terminal {
         Self::start_with(columns, arguments, &[])
     }
 
+    /// Starts it in this folder.
+    pub(crate) fn start_in(folder: &Path, columns: u16, arguments: &[&str]) -> Self {
+        Self::begin(Some(folder), columns, arguments, &[])
+    }
+
     pub(crate) fn start_with(columns: u16, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::begin(None, columns, arguments, environment)
+    }
+
+    fn begin(folder: Option<&Path>, columns: u16, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let size = PtySize { rows: ROWS, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a terminal");
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_phantom"));
         command.args(arguments);
-        for name in ["PHANTOM_RELAY", "PHANTOM_KEY", "LC_MESSAGES", "LANG", "NO_COLOR"] {
+        if let Some(folder) = folder {
+            command.cwd(folder);
+        }
+        for name in UNSET {
             command.env_remove(name);
         }
         command.env("LC_ALL", "C.UTF-8");
