@@ -6,14 +6,21 @@ mod common;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use common::{Ended, Phantom, command, relay, run};
 use phantom_core::wire::SUBPROTOCOL;
-use phantom_mio::{Listener, RelayServer, RunningRelay, ServerConfig, TlsConfig, TlsFiles};
+use phantom_mio::{
+    AccessToken, Listener, RelayServer, RunningRelay, ServerConfig, TlsConfig, TlsFiles, TokenFile,
+};
+use phantom_tokio::Fingerprint;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
 use tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
@@ -167,6 +174,143 @@ fn a_relay_that_hangs_up_before_it_gives_an_id() {
     let address = websocket(true, |_| ());
     let steps = ["lookup", "tcp", "websocket", "version", "registration"];
     fails(&format!("ws://{address}"), &steps, "lost before it gave an ID");
+}
+
+/// Stands before a relay. `pass` sees what comes from a client, the first time with 0, and what goes to it, and may change it; what it
+/// does not pass ends the connection, and no other is taken.
+fn before(relay: &str, pass: impl Fn(Way, usize, &mut [u8]) -> bool + Clone + Send + 'static) -> SocketAddr {
+    let relay: SocketAddr = relay.strip_prefix("ws://").unwrap().parse().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            if over.load(Relaxed) {
+                break;
+            }
+            let there = TcpStream::connect(relay).unwrap();
+            for (way, mut from, mut to) in [
+                (Way::Up, client.try_clone().unwrap(), there.try_clone().unwrap()),
+                (Way::Down, there, client),
+            ] {
+                let (pass, over) = (pass.clone(), Arc::clone(&over));
+                thread::spawn(move || {
+                    let mut buffer = [0; 16 * 1024];
+                    for number in 0.. {
+                        let count = from.read(&mut buffer).unwrap_or(0);
+                        let chunk = &mut buffer[..count];
+                        if count == 0 || !pass(way, number, chunk) || to.write_all(chunk).is_err() {
+                            over.store(count != 0, Relaxed);
+                            break;
+                        }
+                    }
+                    let _ = from.shutdown(Shutdown::Both);
+                    let _ = to.shutdown(Shutdown::Both);
+                });
+            }
+        }
+    });
+    address
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Up,
+    Down,
+}
+
+#[test]
+fn a_relay_that_hangs_up_instead_of_an_answer() {
+    let (_relay, url) = relay();
+    // After the request for WebSocket and the registration comes the question.
+    let address = before(&url, |way, number, _| way == Way::Down || number < 2);
+    let steps = ["lookup", "tcp", "websocket", "version", "registration", "round-trip"];
+    fails(&format!("ws://{address}"), &steps, "round trip to the relay");
+}
+
+#[test]
+fn a_relay_that_changes_what_it_forwards() {
+    let (_relay, url) = relay();
+    let address = before(&url, |way, _, chunk| {
+        // Long is only what goes through the channel.
+        if let (Way::Down, true, Some(last)) = (way, chunk.len() > 1024, chunk.last_mut()) {
+            *last ^= 1;
+        }
+        true
+    });
+    let steps = ["lookup", "tcp", "websocket", "version", "registration", "round-trip", "echo"];
+    fails(&format!("ws://{address}"), &steps, "altered on its way");
+}
+
+#[test]
+fn a_proxy_that_is_not_there() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut doctor = command(["doctor", "--json", "ws://relay.example"]);
+    doctor.env("http_proxy", format!("http://127.0.0.1:{port}"));
+    let ended = Phantom::spawn(doctor).end();
+    assert_eq!(ended.status, Some(3));
+    assert_eq!(steps(&ended), [("proxy".to_owned(), false)], "{}", ended.stdout);
+}
+
+#[test]
+fn a_proxy_that_leads_to_the_relay() {
+    let (_relay, url) = relay();
+    let relay: SocketAddr = url.strip_prefix("ws://").unwrap().parse().unwrap();
+    // It speaks CONNECT, and leads everybody to the one relay.
+    let proxy = server(move |mut client| {
+        let mut request = [0; 4096];
+        let count = client.read(&mut request).unwrap_or(0);
+        assert!(request[..count].starts_with(b"CONNECT relay.example:80 "), "{:?}", &request[..count]);
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let there = TcpStream::connect(relay).unwrap();
+        for (mut from, mut to) in [(client.try_clone().unwrap(), there.try_clone().unwrap()), (there, client)]
+        {
+            thread::spawn(move || std::io::copy(&mut from, &mut to));
+        }
+    });
+    let ended = run(["doctor", "--json", "ws://relay.example", "--proxy", &format!("http://{proxy}")]);
+    ended.succeeded();
+    let names = ["proxy", "websocket", "version", "registration", "round-trip", "echo"];
+    assert_eq!(steps(&ended), names.map(|name| (name.to_owned(), true)));
+}
+
+#[test]
+fn a_relay_that_wants_a_token() {
+    let token = AccessToken::draw().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("tokens"), token.hash()).unwrap();
+    let mut config = ServerConfig::default();
+    config.access.tokens = Some(TokenFile::load(&folder.path().join("tokens")).unwrap());
+    let relay = RelayServer::with_listeners(vec![Listener::tcp("127.0.0.1:0").unwrap()], config);
+    let relay = relay.unwrap().spawn().unwrap();
+    fails(&relay.url(), &["lookup", "tcp", "websocket"], "wants an access token");
+    let with = |token: &str| {
+        let mut doctor = command(["doctor", &relay.url()]);
+        doctor.env("PHANTOM_TOKEN", token);
+        Phantom::spawn(doctor).end()
+    };
+    with(token.reveal()).succeeded();
+    let other = with("0ther-token");
+    other.failed(3, "PHANTOM_TOKEN or --token");
+    assert!(!other.stderr.contains("0ther") && !other.stdout.contains("0ther"), "a token is never shown");
+}
+
+#[test]
+fn a_pinned_certificate_and_a_root_of_ones_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = relay_with_certificate(folder.path(), "localhost", 2100);
+    let url = format!("wss://localhost:{}", relay.local_addr().port());
+    run(["doctor", &url]).failed(3, "--root FILE or --pin");
+    let root = folder.path().join("root.pem");
+    run(["doctor", &url, "--root", root.to_str().unwrap()]).succeeded();
+    let pem = fs::read(folder.path().join("certificate.pem")).unwrap();
+    let pin = Fingerprint::of(&CertificateDer::from_pem_slice(&pem).unwrap()).to_string();
+    run(["doctor", &url, "--pin", &pin]).succeeded();
+    let other = run(["doctor", &url, "--pin", &Fingerprint::of(b"another").to_string()]);
+    other.failed(3, "TLS");
+    assert!(other.stdout.contains(&pin), "the one that was found is said: {}", other.stdout);
+    run(["doctor", &url, "--pin", "12"]).failed(2, "--pin");
+    run(["doctor", &url, "--root", "/no/such.pem"]).failed(6, "cannot be read");
 }
 
 #[test]
