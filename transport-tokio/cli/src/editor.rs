@@ -24,7 +24,7 @@ pub(crate) fn is_there() -> bool {
 }
 
 /// The terminal's state, given back when this is dropped.
-struct Restore {
+pub(crate) struct Restore {
     #[cfg(unix)]
     state: Option<rustix::termios::Termios>,
 }
@@ -41,10 +41,31 @@ impl Restore {
     }
 }
 
+/// Lets the terminal no more show `^C` where a line is being drawn: it could not be removed then, for the cursor is at its end.
+#[cfg(unix)]
+pub(crate) fn hush() -> Option<Restore> {
+    let restore = Some(Restore::later()).filter(|_| is_there() && is_ours())?;
+    let mut state = restore.state.clone()?;
+    state.local_modes.remove(rustix::termios::LocalModes::ECHOCTL);
+    rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Now, &state).ok()?;
+    Some(restore)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn hush() -> Option<Restore> {
+    None
+}
+
+/// Whether this program has the terminal; one in the background would be stopped if it changed its state.
+#[cfg(unix)]
+fn is_ours() -> bool {
+    rustix::termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
 #[cfg(unix)]
 impl Drop for Restore {
     fn drop(&mut self) {
-        if let Some(state) = &self.state {
+        if let Some(state) = self.state.as_ref().filter(|_| is_ours()) {
             let now = rustix::termios::OptionalActions::Now;
             let _gone_anyway = rustix::termios::tcsetattr(io::stdin(), now, state);
         }

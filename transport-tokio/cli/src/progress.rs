@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::fmt::{self, Display};
 use std::time::{Duration, Instant};
 
-use console::truncate_str;
+use console::{measure_text_width, truncate_str};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::editor::{self, Restore};
 use crate::event::Event;
 use crate::language;
 use crate::transfer::message::Sentence;
@@ -36,6 +37,8 @@ pub(crate) struct Progress {
     kept: Cell<u64>,
     /// When a script was told last; nothing, if none is to be.
     told: Cell<Option<Instant>>,
+    /// As long as there is a bar.
+    _hushed: Option<Restore>,
 }
 
 impl Progress {
@@ -44,7 +47,8 @@ impl Progress {
         let target =
             if ui::is_talkative() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(task.size, target);
-        let progress = Self::with(bar.with_style(style(task)), task);
+        let mut progress = Self::with(bar.with_style(style(task)), task);
+        progress._hushed = if progress.bar.is_hidden() { None } else { editor::hush() };
         progress.told.set(ui::is_json().then_some(progress.began));
         progress
     }
@@ -55,7 +59,7 @@ impl Progress {
     }
 
     fn with(bar: ProgressBar, task: Task) -> Self {
-        Self { bar, began: Instant::now(), task, kept: 0.into(), told: None.into() }
+        Self { bar, began: Instant::now(), task, kept: 0.into(), told: None.into(), _hushed: None }
     }
 
     /// So many bytes are there already.
@@ -75,6 +79,11 @@ impl Progress {
             self.told.set(Some(Instant::now()));
             ui::event(&Event::Progress { bytes: self.bar.position(), size: self.task.size });
         }
+    }
+
+    /// So many bytes have come in all, without those that were there.
+    pub(crate) fn count(&self, moved: u64) {
+        self.bar.set_position(self.kept.get() + moved);
     }
 
     /// All bytes are through; now it is a disk that takes time.
@@ -135,29 +144,35 @@ impl Display for Figures {
 
 /// The bar, and a line below it for what is being done.
 fn style(task: Task) -> ProgressStyle {
-    let is_narrow = ui::width().is_some_and(|width| width < WIDE);
-    let line = match (task.size, is_narrow) {
-        (None, _) => "{spinner} {done}, {rate}",
-        (Some(_), true) => "{percent:>3}% {wide_bar} {rate} {left}",
-        (Some(_), false) => "{percent:>3}% {wide_bar} {moving}",
-    };
-    let say = |text: fn(&ProgressState) -> String| {
-        move |state: &ProgressState, out: &mut dyn fmt::Write| {
-            let _cannot_fail = out.write_str(&text(state));
-        }
-    };
-    ProgressStyle::with_template(&format!("{line}\n{{msg}}"))
+    let template =
+        if task.size.is_some() { "{bar_and_figures}\n{msg}" } else { "{spinner} {figures}\n{msg}" };
+    ProgressStyle::with_template(template)
         .expect("the template is valid")
-        .progress_chars("━╸─")
-        .with_key("done", say(|state| ui::size(state.pos())))
-        .with_key("rate", say(rate))
-        .with_key("left", say(left))
-        .with_key("moving", say(moving))
+        .with_key("bar_and_figures", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _cannot_fail = out.write_str(&line(state, ui::width().unwrap_or(WIDE)));
+        })
+        .with_key("figures", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _cannot_fail = write!(out, "{}, {}", ui::size(state.pos()), rate(state));
+        })
 }
 
-fn moving(state: &ProgressState) -> String {
+/// A bar in so many columns, of which the last one stays free.
+fn line(state: &ProgressState, columns: usize) -> String {
     let (done, total) = (ui::size(state.pos()), ui::size(state.len().unwrap_or(0)));
-    Sentence::Moving { done: &done, total: &total, rate: &rate(state), left: &left(state) }.into()
+    let (rate, left) = (rate(state), left(state));
+    let text = if columns < WIDE {
+        format!("{rate} {left}")
+    } else {
+        Sentence::Moving { done: &done, total: &total, rate: &rate, left: &left }.into()
+    };
+    let fraction = state.fraction().clamp(0.0, 1.0);
+    let percent = format!("{:>3.0}%", (f64::from(fraction) * 100.0).floor());
+    let taken = measure_text_width(&percent) + measure_text_width(&text) + 3;
+    let room = columns.saturating_sub(taken);
+    let full = (room as f32 * fraction) as usize;
+    let (full, rest) = ("━".repeat(full), "─".repeat((room - full).saturating_sub(1)));
+    let tip = if room > 0 && fraction < 1.0 { "╸" } else { "" };
+    format!("{percent} {full}{tip}{rest} {text}")
 }
 
 fn rate(state: &ProgressState) -> String {

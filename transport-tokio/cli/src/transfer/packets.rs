@@ -145,7 +145,7 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// Bytes of an encoded chunk that are not of a file, if the chunk is a full one.
+    /// Bytes of an encoded chunk that are not of a file, if the chunk is a full one; of a shorter one, fewer.
     pub(crate) const HEADER: usize = 5;
 }
 

@@ -261,7 +261,10 @@ async fn take(
         }
         let Done { hash } = read(&packet)?;
         progress.settle(Sentence::DiskHere);
-        return Ok((hash, sink.finish(Some(hash)).await?));
+        let outcome = sink.finish(Some(hash)).await?;
+        // The length of a packet says only roughly what was in it.
+        progress.count(sink.come());
+        return Ok((hash, outcome));
     }
 }
 

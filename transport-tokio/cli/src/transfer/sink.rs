@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc as ended;
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -60,6 +60,8 @@ pub(super) struct Sink {
     orders: Option<mpsc::Sender<Order>>,
     result: oneshot::Receiver<Result<Outcome, Refusal>>,
     current: Arc<AtomicUsize>,
+    /// Bytes of files that have come.
+    come: Arc<AtomicU64>,
     /// Disconnected when the thread has left nothing behind.
     ended: ended::Receiver<()>,
     epitaph: Option<Arc<OnceLock<String>>>,
@@ -72,6 +74,7 @@ impl Sink {
         let (result_in, result) = oneshot::channel();
         let (ended_in, ended) = ended::channel::<()>();
         let current = Arc::new(AtomicUsize::new(0));
+        let come = Arc::new(AtomicU64::new(0));
         let epitaph = match &goal {
             Goal::Files { staging, .. } => Some(staging.epitaph()),
             Goal::Output | Goal::Text(_) => None,
@@ -85,12 +88,13 @@ impl Sink {
             unsummed: VecDeque::new(),
             all: Vec::new(),
             current: Arc::clone(&current),
+            come: Arc::clone(&come),
         };
         thread::spawn(move || {
             let _nobody_asks = result_in.send(writer.run(orders_out));
             drop(ended_in);
         });
-        Self { orders: Some(orders), result, current, ended, epitaph }
+        Self { orders: Some(orders), result, current, come, ended, epitaph }
     }
 
     /// Takes the next packet. Waits while the disk is behind.
@@ -120,6 +124,11 @@ impl Sink {
         }
         let broken = || (Reason::Write, Fault::file(Sentence::FilesUnwritten));
         (&mut self.result).await.unwrap_or_else(|_| Err(broken()))
+    }
+
+    /// How many bytes of files have come and been written.
+    pub(super) fn come(&self) -> u64 {
+        self.come.load(Ordering::Relaxed)
     }
 
     /// Which entry is being written.
@@ -163,6 +172,7 @@ struct Writer {
     unsummed: VecDeque<Hash>,
     all: Vec<Hash>,
     current: Arc<AtomicUsize>,
+    come: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -252,6 +262,7 @@ impl Writer {
             }
             .map_err(|error| write_refusal(Sentence::FileUnwritten, &error))?;
             open.hasher.update(now);
+            self.come.fetch_add(count as u64, Ordering::Relaxed);
             open.left = open.left.map(|left| left - count as u64);
             data = later;
             if open.left == Some(0) {
