@@ -212,6 +212,42 @@ fn the_file_becomes_shorter() {
     nothing_has_a_name(folder.path());
 }
 
+/// A folder in which nobody may make anything, whoever that is.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_is_read_only() {
+    let (sender, receiver) = pass(b"x", "x", Path::new("/"), &["--into", "/sys"]);
+    receiver.failed(6, "nothing can be made in /sys: you may not write there");
+    sender.failed(4, "the other side could not write");
+}
+
+/// A small file system of its own, where the system lets one be mounted.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_really_full() {
+    let (_relay, url) = relay();
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mount = r#"mount -t tmpfs -o size=4m none "$1" && exec "$0" receive "$2" --into "$1""#;
+    let unshare = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount"]).args(arguments);
+        command
+    };
+    let probe = unshare(&["mount", "-t", "tmpfs", "none", to.path().to_str().unwrap()]).output();
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        eprintln!("nothing can be mounted here");
+        return;
+    }
+    let path = from.path().join("x");
+    fs::write(&path, bytes(16 << 20)).unwrap();
+    let mut sender = Phantom::start(["send".as_ref(), path.as_os_str(), "--relay".as_ref(), url.as_ref()]);
+    let invitation = sender.invitation();
+    let to = to.path().to_str().unwrap();
+    let receive = unshare(&["sh", "-c", mount, env!("CARGO_BIN_EXE_phantom"), to, &invitation]);
+    Phantom::spawn(receive).end().failed(6, "the disk is full; make room");
+    sender.end().failed(4, "the other side could not write");
+}
+
 /// A limit on the length of files stands for a full disk.
 #[cfg(unix)]
 #[test]

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 #[cfg(unix)]
+pub(crate) mod svg;
+#[cfg(unix)]
 pub(crate) mod terminal;
 
 use std::ffi::OsStr;

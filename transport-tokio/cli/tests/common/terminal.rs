@@ -95,6 +95,16 @@ impl Terminal {
         self.contents()
     }
 
+    /// Waits until the screen is so.
+    pub(crate) fn until(&self, what: &str, is: impl Fn(&str) -> bool) {
+        self.wait(what, |screen| is(&screen.parser.screen().contents()));
+    }
+
+    /// The screen as it is now.
+    pub(crate) fn screen(&self) -> vt100::Screen {
+        self.screen.0.lock().expect("no reader panics").parser.screen().clone()
+    }
+
     /// What the screen shows, without spaces at the ends of lines.
     pub(crate) fn contents(&self) -> String {
         let contents = self.screen.0.lock().expect("no reader panics").parser.screen().contents();
