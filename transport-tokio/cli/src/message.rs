@@ -111,8 +111,8 @@ messages! {
         "No relay was named; using the one on this machine, {relay}.",
         "Ретранслятор не указан; берём тот, что работает на этой машине: {relay}.";
     RelayHere { relay: &'a dyn fmt::Display } =>
-        "No relay was named, so this program is one while it runs, at {relay}. The other side must be able to reach this machine there; through most home routers it cannot, and then --relay names a relay that both reach.",
-        "Ретранслятор не указан, поэтому им, пока работает, служит сама эта программа: {relay}. Другая сторона должна достучаться до этой машины по этому адресу; через домашний роутер обычно нельзя, и тогда параметром --relay укажите ретранслятор, доступный обоим.";
+        "This program is the relay while it runs, at {relay}. The other side must be able to reach this machine there; through most home routers it cannot, and then --relay names a relay that both reach.",
+        "Ретранслятором, пока работает, служит сама эта программа: {relay}. Другая сторона должна достучаться до этой машины по этому адресу; через домашний роутер обычно нельзя, и тогда параметром --relay укажите ретранслятор, доступный обоим.";
     OrThere =>
         "If that address is not reached, one of these may be:",
         "Если этот адрес недоступен, может подойти один из этих:";

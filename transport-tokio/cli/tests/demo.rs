@@ -53,3 +53,13 @@ fn sums_are_equal(stdout: &str) -> &str {
     assert_eq!(sent.len(), 64);
     sent
 }
+
+#[test]
+fn in_russian() {
+    let mut demo = common::command(["demo", "Cargo.toml"]);
+    demo.env("LC_ALL", "ru_RU.UTF-8");
+    let ended = common::Phantom::spawn(demo).end();
+    ended.succeeded();
+    assert!(ended.stdout.contains(&format!("Аня   получает: {GREETING}")), "{}", ended.stdout);
+    assert!(ended.stdout.contains("Боб   принимает: "), "{}", ended.stdout);
+}
