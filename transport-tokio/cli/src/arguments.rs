@@ -423,4 +423,55 @@ mod tests {
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
     }
+
+    /// The words of the command in a line of a shell; nothing, if there is none in it.
+    fn words(line: &str) -> Option<Vec<String>> {
+        let at = line.find("phantom ").filter(|at| *at == 0 || line[..*at].ends_with(' '))?;
+        let (mut words, mut quote) = (vec![String::new()], None);
+        for c in line[at..].chars() {
+            match c {
+                '|' | '<' | '>' if quote.is_none() => break,
+                ' ' if quote.is_none() => words.push(String::new()),
+                '\'' | '"' if quote.is_none() => quote = Some(c),
+                _ if quote == Some(c) => quote = None,
+                _ => words.last_mut()?.push(c),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        Some(words)
+    }
+
+    /// Nothing but the form is looked at.
+    #[track_caller]
+    fn is_understood(line: &str) -> bool {
+        let Some(words) = words(line) else { return false };
+        if let Err(error) = Arguments::try_parse_from(&words) {
+            panic!("{line}: {error}");
+        }
+        true
+    }
+
+    #[test]
+    fn every_example_in_a_help_text_is_understood() {
+        let program = Arguments::command();
+        for command in std::iter::once(&program).chain(program.get_subcommands()) {
+            let text = command.get_after_help().expect("it has examples").to_string();
+            let examples = text.lines().skip_while(|line| *line != "Examples:").skip(1);
+            let examples = examples.take_while(|line| !line.is_empty());
+            // What is further in explains the example above it.
+            let examples = examples.filter(|line| !line.starts_with("   ")).map(str::trim);
+            assert!(examples.filter(|line| is_understood(line)).count() > 0, "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn every_command_in_the_readme_is_understood() {
+        let text = include_str!("../README.md");
+        let commands = text.split("```").skip(1).step_by(2).flat_map(str::lines);
+        assert!(commands.filter(|line| is_understood(line)).count() > 20);
+        for command in Arguments::command().get_subcommands() {
+            let name = format!("phantom {}", command.get_name());
+            assert!(text.contains(&name), "the README has no {name}");
+        }
+    }
 }
