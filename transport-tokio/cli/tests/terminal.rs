@@ -139,6 +139,7 @@ fn the_guest_leaves_and_comes_back() {
     host.shows("this is sent when somebody is");
     let mut guest = Terminal::start(80, &["chat", &invitation]);
     guest.shows(": are you there?");
+    host.shows("✓ delivered");
     guest.press("yes\r");
     let screen = host.shows(": yes");
     let raw = host.raw();

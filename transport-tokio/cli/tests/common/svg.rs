@@ -91,7 +91,7 @@ fn runs(screen: &Screen, row: u16) -> Vec<(u16, String, Cell)> {
         let text = if cell.has_contents() { cell.contents() } else { " " };
         match runs.last_mut() {
             Some((_, run, like)) if like.fgcolor() == cell.fgcolor() && like.bold() == cell.bold() => {
-                run.push_str(text)
+                run.push_str(text);
             }
             _ => runs.push((column, text.to_owned(), cell.clone())),
         }
