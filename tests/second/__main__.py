@@ -1,4 +1,4 @@
-"""The client as a program: commands come in, events go out, each a line of JSON.
+"""The client as a program, led by lines of JSON.
 
     python -m second URL [--generation-records N]
 
@@ -11,13 +11,12 @@ Packets are of the one schema below; on both ways they are JSON here.
 
 import argparse
 import asyncio
-import json
-import sys
 from typing import Any
 
 from . import schema
 from .bits import Malformed
 from .client import Client
+from .lines import commands, say
 from .schema import Body, Enum, Framed, List, Map, Optional, Packet, Struct
 from .sending import Limits
 
@@ -54,7 +53,7 @@ class Program:
                 details["packet"] = to_json(LETTER.decode(details["packet"]))
             except Malformed as error:
                 details = {"channel": details["channel"], "malformed": str(error)}
-        print(json.dumps({"event": event} | details), flush=True)
+        say(event=event, **details)
 
     def do(self, command: dict[str, Any]) -> None:
         match command:
@@ -92,12 +91,10 @@ async def main() -> None:
     words.add_argument("--generation-records", type=int, default=Limits.generation_records)
     given = words.parse_args()
     program = Program(given.url, Limits(given.generation_records))
-    commands = asyncio.StreamReader(limit=1 << 24)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
 
     async def obey() -> None:
-        async for line in commands:
-            program.do(json.loads(line))
+        async for command in commands():
+            program.do(command)
         program.client.stop()
 
     async with asyncio.TaskGroup() as group:
