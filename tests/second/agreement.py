@@ -36,7 +36,7 @@ class Ended(Exception):
 
 @dataclass
 class Secret:
-    """A key of the user's, with the guesses that all channels of this client have charged to it."""
+    """A key of the user's, one object for each, with the guesses that all channels of this client have charged to it."""
 
     prs: bytes
     is_generated: bool
@@ -66,12 +66,12 @@ class Agreement:
     tell: Callable[..., None]
     stage: Stage = Stage.IDLE
     run: Run | None = None
-    # The last run that our CONFIRM was of: its payload, and where the other end is to be found.
+    # Our CONFIRM of this run, once it is out: its payload, and where the other end is to be found.
     confirm: bytes = b""
     rendezvous: bytes = b""
     outbox: list[bytes] = field(default_factory=list)
     caps_of_other: int = 0
-    # The newest number in use, ours or that of a share which is kept.
+    # This run's number: of our share, or of the other side's that is kept.
     _number: int = 0
     _secret: Secret | None = None
     _set_meanwhile: bool = False
@@ -87,17 +87,18 @@ class Agreement:
         return self.run.keys if self.stage == Stage.SECURED and self.run else None
 
     def set_key(self, secret: Secret, now: float) -> None:
-        if self.stage == Stage.SECURED:
-            return
-        if self._secret is None or self._secret.prs != secret.prs:
-            self._charged = 0
-        elif self.stage == Stage.SHARED:
-            return
-        self._secret, self._set_meanwhile = secret, self.stage == Stage.CONFIRMED
-        if self.stage in (Stage.ASKED, Stage.LOCKED) and self._kept:
-            self._answer(now)
-        elif self.stage in (Stage.IDLE, Stage.SHARED, Stage.FAILED, Stage.LOCKED):
-            self._open()
+        changed = secret is not self._secret
+        self._secret = secret
+        self._charged = 0 if changed else self._charged
+        match self.stage:
+            case Stage.ASKED | Stage.LOCKED if self._kept:
+                self._answer(now)
+            case Stage.IDLE | Stage.FAILED | Stage.LOCKED:
+                self._open()
+            case Stage.SHARED if changed:
+                self._open()
+            case Stage.CONFIRMED:
+                self._set_meanwhile |= changed
 
     def handle(self, payload: bytes, now: float) -> None:
         """A SHARE or a CONFIRM. One of another length is dropped."""
@@ -113,7 +114,7 @@ class Agreement:
 
     def tick(self, now: float) -> None:
         if self.stage == Stage.DELAYED and now >= self._answer_at:
-            self._answer(now, held_back=True)
+            self._answer(now)
         if self.stage == Stage.CONFIRMED and self._silent_at is not None and now >= self._silent_at:
             self._silent_at = None
             self.tell("PeerSilent")
@@ -132,14 +133,22 @@ class Agreement:
         if self.stage == Stage.SHARED and self.run and number == self.run.number:
             self._confirm(self.run, share, now)
         elif number == self._number + 1:
-            self._number, self._kept = number, (number, share)
-            match self.stage:
-                case Stage.IDLE:
-                    self.stage = Stage.ASKED
-                case Stage.SHARED | Stage.CONFIRMED | Stage.FAILED:
-                    if self.stage != Stage.FAILED:
-                        self._fail()
-                    self._answer(now)
+            self._number, self._kept, self.confirm = number, (number, share), b""
+            if self.stage in (Stage.SHARED, Stage.CONFIRMED):
+                self._fail()
+            if self.stage != Stage.LOCKED:
+                self._take_up(number, now)
+
+    def _take_up(self, number: int, now: float) -> None:
+        """A run that the other side has opened: the first is answered at once, others are held back for a while."""
+        if not self._secret:
+            self.stage = Stage.ASKED
+        elif number == 1:
+            self._answer(now)
+        else:
+            self._answer_at = now + min(2.0**self._answers_delayed, DELAY_MAX)
+            self._answers_delayed += 1
+            self.stage = Stage.DELAYED
 
     def _open(self) -> None:
         """The next run, by an act of the local user."""
@@ -151,16 +160,11 @@ class Agreement:
         self._begin(self._number)
         self.stage = Stage.SHARED
 
-    def _answer(self, now: float, held_back: bool = False) -> None:
-        """Our share of the run that was kept, and at once our CONFIRM; later runs are held back for a while."""
+    def _answer(self, now: float) -> None:
+        """Our share of the run that was kept, and at once our CONFIRM."""
         assert self._kept, "only a share is answered"
-        number, share = self._kept
-        if number > 1 and not held_back:
-            self._answer_at = now + min(2.0**self._answers_delayed, DELAY_MAX)
-            self._answers_delayed += 1
-            self.stage = Stage.DELAYED
-        elif self._may_guess():
-            self._kept = None
+        if self._may_guess():
+            (number, share), self._kept = self._kept, None
             self._confirm(self._begin(number), share, now)
 
     def _may_guess(self) -> bool:
@@ -195,6 +199,7 @@ class Agreement:
         self.rendezvous = keys.rendezvous
         self.outbox.append(self.confirm)
         self._silent_at = now + SILENCE
+        self._set_meanwhile = False
         self.stage = Stage.CONFIRMED
 
     def _judge(self, run: Run, check: bytes, tag: bytes) -> None:
@@ -211,7 +216,7 @@ class Agreement:
                 self.tell("KeyRefused")
 
     def _failed_by(self, verdict: str, run: Run) -> None:
-        self.stage = Stage.FAILED
+        self.stage, self.confirm = Stage.FAILED, b""
         self.tell(verdict)
         self._fail()
         if self._set_meanwhile:

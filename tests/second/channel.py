@@ -27,6 +27,7 @@ PAUSE_MIN, PAUSE_MAX = 0.5, 30.0
 STATE_RECORDS, STATE_BYTES, STATE_DELAY = 32, 64 << 10, 0.2
 QUIET, QUIET_UNCONFIRMED = 20.0, 2.0
 QUESTIONS, QUESTION_PAUSE = 3, 2.0
+MISSING = Flags.ANSWER | Flags.RETRANSMIT
 LOSSES_MAX = 3
 WRONG_PARTNERS_MAX = 16
 
@@ -70,10 +71,10 @@ class Channel:
         self._ctrl_opened = -1
         self._state: Flags | None = None
         self._debt = Debt()
-        self._heard_at: float | None = None
-        self._quiet_since = now
+        self._heard_ever = False
         self._questions = 0
-        self._asked_at = 0.0
+        # When the other side is asked for an answer, if nothing is heard of it.
+        self._ask_at = now
         self._losses = 0
         self._wrong_partners = 0
         self._cut_since: float | None = None
@@ -94,7 +95,11 @@ class Channel:
         return self._sending.send(packet)
 
     def finish(self) -> None:
-        self._sending.finish()
+        """Ends it in good order behind what is queued; before it is secured, at once."""
+        if self._receiving:
+            self._sending.finish()
+        else:
+            self._end("Disconnected")
 
     def abort(self) -> None:
         self._end("Disconnected", abort=0)
@@ -120,8 +125,8 @@ class Channel:
     def attached(self, number: int, now: float) -> None:
         self._attachment = Attachment(number, proved=False, known=False)
         self._sending.attached()
-        self._quiet_since, self._questions = now, 0
-        if self._heard_at is None:
+        self._ask_at, self._questions = now + QUIET_UNCONFIRMED, 0
+        if not self._heard_ever:
             self._agreement.attached(now)
         if self._receiving:
             self._want(Flags.RETRANSMIT)
@@ -170,9 +175,8 @@ class Channel:
         return None
 
     def online(self, now: float) -> None:
-        """The link is there anew: the other end is looked for at once, but for the pauses after an attachment left."""
-        if not self._left:
-            self._rejoin_at = now
+        """The link is there anew: the other end is looked for at once."""
+        self._rejoin_at = now
 
     # How.
 
@@ -201,7 +205,7 @@ class Channel:
         self._sending.secure(Chain(DATA, keys.data[self.role]), now)
         self._receiving = Receiving(Chain(DATA, keys.data[1 - self.role]), 1 << CAPS)
         self._ctrl_out, self._ctrl_in = Chain(CTRL, keys.ctrl[self.role]), Chain(CTRL, keys.ctrl[1 - self.role])
-        self._quiet_since = now
+        self._ask_at = now + QUIET
         self._tell("Secured", verifier=keys.verifier.hex())
         self._want(Flags(0) if self._attachment and self._attachment.known else Flags.RETRANSMIT)
 
@@ -210,10 +214,10 @@ class Channel:
         if seq < receiving.next_seq:
             return
         if seq > receiving.next_seq:
-            begins = not receiving.gap
-            receiving.miss(seq + 1, now, now + ASK_AGAIN)
-            if begins:
-                self._want(Flags.RETRANSMIT)
+                # Nothing vouches for the number yet: that the next one is missing is all it tells.
+            if not receiving.gap:
+                receiving.miss(receiving.next_seq + 1, now)
+                self._want(MISSING)
             return
         packets = receiving.open(record, now)
         if packets is None:
@@ -247,9 +251,10 @@ class Channel:
 
     def _handle_state(self, receiving: Receiving, state: State, now: float) -> None:
         before = self._sending.delivered
-        self._sending.confirm(state.recv_next, state.window, now)
+        self._sending.confirm(state.recv_next, state.window)
         if self._sending.delivered > before:
             self._tell("Delivered", number=self._sending.delivered)
+        self._ask_later(now)
         if self._attachment:
             self._attachment.known = True
         if state.flags & Flags.ANSWER:
@@ -257,20 +262,24 @@ class Channel:
         if state.flags & Flags.RETRANSMIT:
             self._sending.retransmit(now)
         if state.send_next > receiving.next_seq:
-            receiving.miss(state.send_next, now, now + ASK_AGAIN)
+            receiving.miss(state.send_next, now)
         else:
             receiving.gap = None
         self._settle(now)
 
     def _heard(self, now: float) -> None:
         """A record has opened: the attachment is proved."""
-        self._heard_at = self._quiet_since = now
+        self._heard_ever = True
         self._questions = self._left = 0
+        self._ask_later(now)
         if self._attachment:
             self._attachment.proved = True
         if self._cut_since is not None:
             self._cut_since = None
             self._tell("Resumed")
+
+    def _ask_later(self, now: float) -> None:
+        self._ask_at = now + (QUIET_UNCONFIRMED if self._sending.is_unconfirmed else QUIET)
 
     def _wrong_tag(self, now: float) -> None:
         if self._attachment and not self._attachment.proved and self._wrong_partners < WRONG_PARTNERS_MAX:
@@ -295,13 +304,16 @@ class Channel:
         if not self._receiving:
             return None
         if self._state is not None:
-            return self._seal_state(self._receiving, self._state, now)
-        return self._sending.next_record(now) if attachment.known else None
+            return self._seal_state(self._receiving, self._state)
+        if not attachment.known:
+            return None
+        was_unconfirmed = self._sending.is_unconfirmed
+        record = self._sending.next_record(now)
+        if record and not was_unconfirmed:
+            self._ask_at = min(self._ask_at, now + QUIET_UNCONFIRMED)
+        return record
 
-    def _seal_state(self, receiving: Receiving, flags: Flags, now: float) -> bytes:
-        if flags & Flags.ANSWER:
-            self._questions += 1
-            self._asked_at = now
+    def _seal_state(self, receiving: Receiving, flags: Flags) -> bytes:
         self._state, self._debt = None, Debt()
         state = State(receiving.next_seq, self._sending.next_seq, receiving.window(), flags)
         return self._seal_ctrl(state.encode())
@@ -334,18 +346,19 @@ class Channel:
                 return self._lose(receiving, now)
             if now >= receiving.gap.ask_at:
                 receiving.gap.ask_at = now + ASK_AGAIN
-                self._want(Flags.RETRANSMIT)
-        if self._questions:
-            if now >= self._asked_at + QUESTION_PAUSE:
-                if self._questions == QUESTIONS:
-                    self._leave(now)
-                else:
-                    self._want(Flags.ANSWER)
+                self._want(MISSING)
+        if now >= self._ask_at:
+            self._ask_at = now + QUESTION_PAUSE
+            self._ask(now)
+
+    def _ask(self, now: float) -> None:
+        """A question that the transport has not taken yet cannot have been answered, and does not count."""
+        if self._state is not None and Flags.ANSWER in self._state:
             return
-        waits_since = self._sending.unconfirmed_since
-        doubts = waits_since is not None and now >= max(waits_since, self._quiet_since) + QUIET_UNCONFIRMED
-        if doubts or now >= self._quiet_since + QUIET:
-            self._want(Flags.ANSWER)
+        if self._questions == QUESTIONS:
+            return self._leave(now)
+        self._questions += 1
+        self._want(Flags.ANSWER)
 
     def _lose(self, receiving: Receiving, now: float) -> None:
         """A gap that does not close."""

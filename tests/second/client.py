@@ -314,9 +314,9 @@ class Client:
             for number in [number for number, shown in self._shown.items() if shown.peer == asked.peer]:
                 self._over(self._shown, number, Answer.ConnectionDone)
         self._over(requests, request, Answer.Approved if role == CONNECTOR else Answer.ConnectionDone)
-        ours, theirs = (self._id, asked.accepted or asked.nonce), (asked.peer, nonce)
-        if by == By.Acceptance and nonce != asked.nonce:
-            theirs = asked.peer, asked.nonce
+        # To whom ACCEPT said yes is the one of the INCOMING, with its nonce.
+        ours = self._id, asked.accepted or asked.nonce
+        theirs = asked.peer, asked.nonce if by == By.Acceptance else nonce
         ends = (ours, theirs) if role == CONNECTOR else (theirs, ours)
         self._open(asked.peer, Opening((ends[0][0], ends[1][0]), (ends[0][1], ends[1][1])), role, channel, now)
 

@@ -75,8 +75,8 @@ class Receiving:
             raise Violation("a packet that is too long")
         return packets
 
-    def miss(self, known: int, now: float, ask_at: float) -> None:
+    def miss(self, known: int, now: float) -> None:
         """Everything below `known` was sent."""
         if not self.gap:
-            self.gap = Gap(known, now, ask_at)
+            self.gap = Gap(known, now, now + ASK_AGAIN)
         self.gap.known = max(self.gap.known, known)

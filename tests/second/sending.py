@@ -60,7 +60,6 @@ class Sending:
         self._pass_at: int | None = None
         self._pass_begun: tuple[float, int] | None = None
         self._fin: int | None = None
-        self.unconfirmed_since: float | None = None
 
     def secure(self, chain: Chain, now: float) -> None:
         self._chain, self._generation_since = chain, now
@@ -80,6 +79,10 @@ class Sending:
         return self.delivered == self._taken
 
     @property
+    def is_unconfirmed(self) -> bool:
+        return bool(self._kept)
+
+    @property
     def fin_is_confirmed(self) -> bool:
         return self._fin is not None and self.confirmed > self._fin
 
@@ -87,7 +90,7 @@ class Sending:
         begun = self._whole + (self._gone > 0)
         return Fate(self.delivered, begun - self.delivered, self._taken - begun)
 
-    def confirm(self, recv_next: int, window: int, now: float) -> None:
+    def confirm(self, recv_next: int, window: int) -> None:
         if recv_next > self.next_seq:
             raise Violation("what was never sealed is confirmed")
         if recv_next < self.confirmed:
@@ -97,7 +100,6 @@ class Sending:
             self.confirmed += 1
             self._confirmed_bytes += sealed.counted
             self.delivered = sealed.packets
-            self.unconfirmed_since = now if self._kept else None
         self._edge = max(self._edge, self._confirmed_bytes + window)
 
     def attached(self) -> None:
@@ -123,7 +125,7 @@ class Sending:
         if self._held is None:
             return None
         if self._is_generation_over(now):
-            record = self._seal(Item.KEY_UPDATE, b"", now)
+            record = self._seal(Item.KEY_UPDATE, b"")
             assert self._chain, "something was sealed"
             self._chain.ratchet()
             self._generation_since, self._generation_records, self._generation_bytes = now, 0, 0
@@ -131,7 +133,7 @@ class Sending:
         item, body, packets = self._held
         self._held = None
         self._whole += packets
-        return self._seal(item, body, now)
+        return self._seal(item, body)
 
     def _is_generation_over(self, now: float) -> bool:
         return self._generation_records > 0 and (
@@ -150,7 +152,7 @@ class Sending:
             return None
         rest = self._queue[0][self._gone :]
         if len(rest) > room:
-            if room < min(CUT_MIN, BODY_MAX) or len(rest) <= BODY_MAX and not self._gone:
+            if room < CUT_MIN or len(rest) <= BODY_MAX and not self._gone:
                 return None
             self._gone += room
             return Item.PART, rest[:room], 0
@@ -169,7 +171,7 @@ class Sending:
             length += _length_in_many(packets[-1])
         return (Item.END, packets[0], 1) if len(packets) == 1 else (Item.MANY, pack(packets), len(packets))
 
-    def _seal(self, item: Item, body: bytes, now: float) -> bytes:
+    def _seal(self, item: Item, body: bytes) -> bytes:
         assert self._chain, "nothing is sealed before the channel is secured"
         record = self._chain.seal(self.next_seq, bytes([item]) + body)
         counted = len(record) if item in (Item.PART, Item.END, Item.MANY) else 0
@@ -178,7 +180,6 @@ class Sending:
         self._generation_records += 1
         self._generation_bytes += len(record)
         self._fin = self.next_seq if item == Item.FIN else self._fin
-        self.unconfirmed_since = self.unconfirmed_since or now
         self.next_seq += 1
         return record
 
