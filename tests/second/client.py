@@ -1,4 +1,4 @@
-"""PROTOCOL.md, The link of a client and The requests of a client: one link to a relay, dialled again for ever, and who asks whom."""
+"""PROTOCOL.md, The link of a client and The requests of a client: one link, dialled again for ever, and who asks whom."""
 
 import asyncio
 import itertools
@@ -12,6 +12,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
 
 from .agreement import Secret
 from .channel import Channel
@@ -20,6 +21,7 @@ from .frames import FINAL, MESSAGE_MAX, VERSION, Answer, By, CloseCode, Kind, Re
 from .key import Key
 from .sending import Limits
 
+PHANTOM = Subprotocol("phantom.1")
 CHANNELS = 8
 PROMPTS_MAX = 16
 DIAL_MAX, JOIN_MAX = 20.0, 10.0
@@ -138,7 +140,7 @@ class Client:
         """One link from its beginning to its end; the code of its end."""
         try:
             dialled = connect(
-                self._url, subprotocols=["phantom.1"], compression=None, ping_interval=None,
+                self._url, subprotocols=[PHANTOM], compression=None, ping_interval=None,
                 max_size=MESSAGE_MAX, open_timeout=DIAL_MAX, close_timeout=1,
             )  # fmt: skip
             async with dialled as socket:
@@ -148,13 +150,14 @@ class Client:
                     await self._talk(socket)
                 except Refused as refused:
                     await socket.close(refused.code)
-                    return CloseCode.VersionUnsupported if refused.code == CloseCode.VersionUnsupported else None
+                    return refused.code if refused.code in FINAL else None
         except ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd else None
         except (OSError, TimeoutError, InvalidHandshake):
-            return None
+            pass
         finally:
             self._socket = None
+        return None
 
     async def _join(self, socket: ClientConnection) -> None:
         kind, hello = decode(await self._message(socket))
@@ -182,7 +185,7 @@ class Client:
         self._tell("Online", id=self._id.decode(), kept=bool(welcome["reclaimed"]))
 
     async def _talk(self, socket: ClientConnection) -> None:
-        """Reads and writes until either comes to its end."""
+        """Reads and writes until the link is lost, which raises."""
         both = [asyncio.create_task(each) for each in (self._read(socket), self._write(socket))]
         try:
             await asyncio.gather(*both)

@@ -51,7 +51,8 @@ def associated_data(opening: Opening, role: int, run: int, version: int, caps: i
 
 def generator(prs: bytes, ci: bytes, sid: bytes) -> bytes:
     zeros = bytes(max(0, 109 - len(lv_cat(prs))))
-    return from_hash(sha512(lv_cat(b"CPaceRistretto255", prs, zeros, ci, sid)).digest())
+    element: bytes = from_hash(sha512(lv_cat(b"CPaceRistretto255", prs, zeros, ci, sid)).digest())
+    return element
 
 
 class Scalar:
@@ -64,7 +65,7 @@ class Scalar:
     def product(self, element: bytes) -> bytes:
         if element == self.element or not is_element(element):
             raise ShareRefused
-        product = multiply(self._secret, element)
+        product: bytes = multiply(self._secret, element)
         if product == IDENTITY:
             raise ShareRefused
         return product

@@ -133,6 +133,7 @@ LAYOUTS: dict[Kind, tuple[str, tuple[str, ...]]] = {
 # Fields with a range of their own, and what makes their value.
 RANGES = {"answer": Answer, "reason": Reason, "by": By}
 IDS = {"id", "source", "target"}
+TO_CLIENT = {kind for kind in Kind if kind >= Kind.HELLO or kind == Kind.FORWARD}
 
 
 def encode(kind: Kind, **fields: Any) -> bytes:
@@ -150,7 +151,7 @@ def decode(frame: bytes) -> tuple[Kind, dict[str, Any]]:
     """A frame from a relay, its kind and its fields."""
     if not frame:
         raise Refused(CloseCode.Malformed)
-    if frame[0] < Kind.HELLO and frame[0] != Kind.FORWARD or frame[0] not in iter(Kind):
+    if frame[0] not in TO_CLIENT:
         raise Refused(CloseCode.UnknownFrame)
     kind = Kind(frame[0])
     if kind == Kind.FORWARD:

@@ -36,6 +36,7 @@ class Meddler:
     async def _carry(self, source: Connection, target: Connection, towards: str) -> None:
         try:
             async for message in source:
+                assert isinstance(message, bytes), "messages are binary"
                 if towards == self._towards and message[0] == Kind.FORWARD and message[5] == DATA:
                     self._towards = ""
                     message = message[:-1] + bytes([message[-1] ^ 1])

@@ -69,7 +69,7 @@ def decode_ctrl(plaintext: bytes) -> State | int:
 
 def decode_data(plaintext: bytes) -> tuple[Item, bytes]:
     """The item and its body, of which the form is checked, but for what is in MANY."""
-    if plaintext[0] not in iter(Item):
+    if plaintext[0] not in set(Item):
         raise Violation("an unknown DATA item")
     item, body = Item(plaintext[0]), plaintext[1:]
     if item == Item.PART and not body or item in (Item.FIN, Item.KEY_UPDATE) and body:
@@ -84,7 +84,8 @@ def pack(packets: Iterable[bytes]) -> bytes:
 
 def unpack(body: bytes) -> list[bytes]:
     """The packets of MANY."""
-    packets, at = [], 0
+    packets: list[bytes] = []
+    at = 0
     while at < len(body) or not packets:
         length = shift = 0
         while True:

@@ -1,4 +1,4 @@
-"""PROTOCOL.md, Records (Sending), Retransmission and Key update: packets to records that are kept until they are confirmed."""
+"""PROTOCOL.md, Records (Sending), Retransmission and Key update: packets to records, kept until they are confirmed."""
 
 from collections import deque
 from dataclasses import dataclass

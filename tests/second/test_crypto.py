@@ -1,6 +1,7 @@
 """`core/tests/vectors/crypto.json`: key texts, key schedules, records."""
 
 import unittest
+from typing import Any
 
 from . import cpace
 from .cpace import Keys, Opening, Scalar, Share, ShareRefused
@@ -30,7 +31,7 @@ class Sessions(unittest.TestCase):
             with self.subTest(row["name"]):
                 self.check(row)
 
-    def check(self, row: dict) -> None:
+    def check(self, row: dict[str, Any]) -> None:
         opening = Opening((row["id_connector"], row["id_acceptor"]), (row["nonce_connector"], row["nonce_acceptor"]))
         run, prs = row["run"], row["prs"]
         scalars = [Scalar(prs, opening, run, row[f"randomness_{role}"]) for role in ("connector", "acceptor")]
@@ -53,7 +54,7 @@ class Sessions(unittest.TestCase):
             self.assertEqual(value.hex(), row[name].hex(), name)
         self.check_records(row)
 
-    def check_records(self, row: dict) -> None:
+    def check_records(self, row: dict[str, Any]) -> None:
         """Each is sealed as it stands there, opens, is something, and does not open altered."""
         chains = {}
         for each in row["generations"]:

@@ -43,5 +43,7 @@ class Frames(unittest.TestCase):
             self.assertEqual(refused.exception.code, row["close"])
 
     def test_every_number_has_its_name(self) -> None:
-        for numbers, name in ((Answer, "answers"), (CloseCode, "close_codes"), (Reason, "closed_reasons"), (By, "opened_by")):
-            self.assertEqual({each.name: each.value for each in numbers}, {row["name"]: row["number"] for row in ANSWERS[name]})
+        all_numbers = {"answers": Answer, "close_codes": CloseCode, "closed_reasons": Reason, "opened_by": By}
+        for name, numbers in all_numbers.items():
+            expected = {row["name"]: row["number"] for row in ANSWERS[name]}
+            self.assertEqual({each.name: each.value for each in numbers}, expected)

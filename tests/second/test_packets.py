@@ -115,8 +115,7 @@ class Streams(unittest.TestCase):
         for row in ANSWERS["streams"]:
             with self.subTest(row["fields"]):
                 out = BitWriter()
-                for field in row["fields"]:
-                    write(out, field)
+                write_all(out, row["fields"])
                 self.assertEqual(out.length, row["bits"])
                 stream = out.finish()
                 self.assertEqual(stream.hex(), row["stream"])
@@ -173,7 +172,12 @@ def write(out: BitWriter, field: list[Any]) -> None:
         case ["mark"]:
             out.bit(True)
         case ["frame", fields]:
-            out.frame(lambda inner: [write(inner, field) for field in fields])
+            out.frame(lambda inner: write_all(inner, fields))
+
+
+def write_all(out: BitWriter, fields: list[Any]) -> None:
+    for field in fields:
+        write(out, field)
 
 
 def read(source: BitReader, like: list[Any]) -> list[Any]:
