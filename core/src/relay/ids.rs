@@ -82,6 +82,7 @@ impl Ids {
     /// Takes `id` from its holder and keeps it back for a while.
     pub(super) fn retire(&mut self, now: Instant, id: PeerId, limits: &RelayLimits) {
         self.holders.remove(&id);
+        shrink(&mut self.holders);
         self.release_retired(now);
         if limits.retired_max == 0 {
             return;
@@ -106,6 +107,11 @@ impl Ids {
             + self.retirement.capacity() * size_of::<(Instant, PeerId)>()
     }
 
+    /// Forgets those whose time is over.
+    pub(super) fn tidy(&mut self, now: Instant) {
+        self.release_retired(now);
+    }
+
     fn release_retired(&mut self, now: Instant) {
         while self.retirement.front().is_some_and(|&(until, _)| until <= now) {
             self.release_oldest();
@@ -118,7 +124,25 @@ impl Ids {
             if self.retired.get(&id) == Some(&until) {
                 self.retired.remove(&id);
             }
+            if is_sparse(self.retirement.len(), self.retirement.capacity()) {
+                self.retirement.shrink_to(2 * self.retirement.len());
+            }
+            shrink(&mut self.retired);
         }
+    }
+}
+
+/// A table of so many places is no burden.
+const SMALL: usize = 64;
+
+/// Whether a table uses so little of its room that it should be given back; it then has twice what it uses.
+const fn is_sparse(len: usize, room: usize) -> bool {
+    room > SMALL && len < room / 8
+}
+
+fn shrink<V>(map: &mut IdMap<V>) {
+    if is_sparse(map.len(), map.capacity()) {
+        map.shrink_to(2 * map.len());
     }
 }
 
@@ -172,6 +196,20 @@ mod tests {
         }
         assert_eq!((ids.retired.len(), ids.retirement.len()), (3, 3));
         assert!(!ids.retired.contains_key(&id("AAAAAA")));
+    }
+
+    #[test]
+    fn what_a_crowd_took_is_given_back() {
+        let (mut ids, mut arena, limits) = (Ids::new(), Arena::new(), RelayLimits::default());
+        let (conn, mut rng) = (ConnId(arena.insert(())), Rng::from_seed(&[1; 32]));
+        let crowd: alloc::vec::Vec<_> =
+            (0..10_000).filter_map(|_| ids.assign(Instant::ZERO, conn, &mut rng)).collect();
+        let full = ids.memory();
+        crowd.iter().for_each(|&id| ids.retire(Instant::ZERO, id, &limits));
+        assert_eq!((ids.held(), ids.retired()), (0, 10_000));
+        assert!(ids.holders.allocation_size() < full / 50);
+        ids.tidy(Instant::ZERO + limits.retired_for);
+        assert!(ids.memory() < full / 20, "{} of {full}", ids.memory());
     }
 
     #[test]

@@ -51,6 +51,9 @@ use rejoin::Waiting;
 /// How far ahead of the relay's clock the end of a token may lie beyond its lifetime.
 const EXPIRY_SLACK: Duration = Duration::from_secs(3600);
 
+/// Outputs that there is always room for.
+const OUT_MAX: usize = 1024;
+
 /// What a relay is made of.
 #[derive(Clone, Debug)]
 pub struct RelayConfig {
@@ -272,7 +275,12 @@ impl Relay {
     /// The next thing to do, until there is none.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.pop_front()
+        let output = self.out.pop_front();
+        if output.is_none() && self.out.capacity() > OUT_MAX {
+            // Once in a while there is something for everybody.
+            self.out = VecDeque::new();
+        }
+        output
     }
 
     /// When to call `handle` with [`Input::Timeout`], and what is waited for.
@@ -435,6 +443,7 @@ impl Relay {
 
     fn timeout(&mut self, now: Instant) {
         self.budgets.tidy(now);
+        self.ids.tidy(now);
         while let Some(&(at, timer)) = self.timers.first() {
             if at > now {
                 break;

@@ -178,3 +178,18 @@ fn a_pair_has_one_channel_however_it_came_about() {
     rejoin(&mut world, b, VALUE, 1);
     assert_eq!((world.take(a.conn).len(), world.take(b.conn).len()), (1, 1));
 }
+
+#[test]
+fn whoever_waits_is_who_takes_the_memory() {
+    let mut world = World::new();
+    let (a, b) = (world.join_with(64), world.join_with(64));
+    let (before, of_a) = (world.relay.memory(), world.relay.memory_of(a.conn));
+    for value in 0..64 {
+        rejoin(&mut world, a, [value; 16], 0);
+    }
+    let (grown, of_a_grown) = (world.relay.memory() - before, world.relay.memory_of(a.conn) - of_a);
+    assert!(of_a_grown * 10 > grown * 8 && of_a_grown < grown * 2, "{of_a_grown} of {grown}");
+    assert_eq!((world.relay.memory_of(b.conn), of_a), (0, 0));
+    world.disconnect(a.conn);
+    assert_eq!(world.relay.memory_of(a.conn), 0);
+}
