@@ -19,12 +19,16 @@ pub(crate) use self::visits::Visits;
 use crate::handshake::HandshakeFailure;
 use crate::network::Network;
 
+/// How many addresses an IPv6 /48 stands for.
+pub(crate) const SITE_FACTOR: usize = 10;
+
 /// The part of a request's path in which a token may stand.
 const TOKEN: &str = "token";
 
 /// Who may connect to a relay. By default everybody may, at a pace that no single client needs.
 ///
-/// What belongs to one address here: an IPv4 address, or an IPv6 /64. Connections whose address is not known - those of a Unix socket,
+/// What belongs to one address here: an IPv4 address, or an IPv6 /64; and because many have a /48, its /64s together may have ten times as
+/// much as one. Connections whose address is not known - those of a Unix socket,
 /// if no proxy says whose they are - are not judged by it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

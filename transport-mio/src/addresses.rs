@@ -7,6 +7,9 @@ use phantom_core::relay::SourceGroup;
 
 use crate::token::Key;
 
+/// Addresses in the queue that there is always room for.
+const ORDER_MAX: usize = 1024;
+
 /// What the connections of one address have together.
 #[derive(Default)]
 struct Entry {
@@ -21,6 +24,8 @@ struct Entry {
 #[derive(Default)]
 pub(crate) struct Addresses {
     entries: BTreeMap<SourceGroup, Entry>,
+    /// Connections of each IPv6 /48.
+    sites: BTreeMap<SourceGroup, usize>,
     /// Addresses with connections that wait for a turn, in the order of their turns.
     order: VecDeque<SourceGroup>,
 }
@@ -29,6 +34,9 @@ impl Addresses {
     /// A connection has come.
     pub(crate) fn enter(&mut self, home: SourceGroup) {
         self.entries.entry(home).or_default().connections += 1;
+        if let Some(site) = home.site() {
+            *self.sites.entry(site).or_default() += 1;
+        }
     }
 
     /// A connection is gone; nothing is held for it any more.
@@ -39,6 +47,19 @@ impl Addresses {
                 self.entries.remove(&home);
             }
         }
+        if let Some(site) = home.site()
+            && let Some(connections) = self.sites.get_mut(&site)
+        {
+            *connections -= 1;
+            if *connections == 0 {
+                self.sites.remove(&site);
+            }
+        }
+    }
+
+    /// Connections from the same IPv6 /48.
+    pub(crate) fn connections_of_site(&self, home: SourceGroup) -> usize {
+        home.site().and_then(|site| self.sites.get(&site)).copied().unwrap_or(0)
     }
 
     /// Connections from there.
@@ -80,7 +101,12 @@ impl Addresses {
     /// Whose turn it is: one connection of each address, then one of each again.
     pub(crate) fn next(&mut self) -> Option<Key> {
         loop {
-            let home = self.order.pop_front()?;
+            let Some(home) = self.order.pop_front() else {
+                if self.order.capacity() > ORDER_MAX {
+                    self.order = VecDeque::new();
+                }
+                return None;
+            };
             let Some(entry) = self.entries.get_mut(&home) else { continue };
             let key = entry.ready.pop_front();
             if entry.ready.is_empty() {

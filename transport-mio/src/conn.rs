@@ -24,6 +24,8 @@ const FIXED: usize = size_of::<Conn>() + 256;
 
 /// A socket and everything that belongs to it alone.
 pub(crate) struct Conn {
+    /// How many had been accepted when it was: its name in the log.
+    pub(crate) number: u64,
     pub(crate) socket: Socket,
     pub(crate) phase: Phase,
     pub(crate) outbox: Outbox,
@@ -35,6 +37,8 @@ pub(crate) struct Conn {
     pub(crate) source: Source,
     /// Bytes of memory that it is charged with.
     pub(crate) charged: usize,
+    /// Bytes of the relay machine's memory that its address is charged with for it.
+    pub(crate) share: usize,
     /// When something was last written, or began to wait.
     pub(crate) progress: Instant,
     /// The receiver it is held up by.
@@ -93,8 +97,15 @@ pub(crate) enum Sent {
 }
 
 impl Conn {
-    pub(crate) fn new(socket: Socket, source: Source, handshake: Handshake, now: Instant) -> Self {
+    pub(crate) fn new(
+        number: u64,
+        socket: Socket,
+        source: Source,
+        handshake: Handshake,
+        now: Instant,
+    ) -> Self {
         Self {
+            number,
             socket,
             phase: Phase::Handshaking(handshake),
             outbox: Outbox::default(),
@@ -103,6 +114,7 @@ impl Conn {
             pace: Pace::default(),
             source,
             charged: 0,
+            share: 0,
             progress: now,
             held_by: None,
             holds: Vec::new(),
@@ -163,13 +175,14 @@ impl Conn {
                 Ok(filled) => {
                     // A short read has emptied the socket, and what comes later is a new event; but an end that has been
                     // announced is not announced again.
-                    self.readable = !filled.short || self.ended || self.socket.has_ended();
+                    self.readable =
+                        !filled.short || self.ended || self.socket.has_ended() || self.socket.has_more();
                     return Received::Bytes(filled);
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock => {
-                        self.readable = false;
+                        self.readable = self.socket.has_more();
                         return Received::Nothing;
                     }
                     _ => return Received::End,
@@ -259,6 +272,7 @@ mod tests {
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         let mut conn = Conn::new(
+            1,
             Socket::Tcp(mio::net::TcpStream::from_std(socket)),
             Source::Unknown,
             Handshake::default(),

@@ -151,6 +151,9 @@ impl RelayServer {
         let mut events = Events::with_capacity(EVENTS);
         let mut stop_by = None;
         let mut now = self.clock.now();
+        for listener in &self.listeners {
+            log::info!(at:% = listener.local_address(), tls = listener.is_tls(); "the relay listens");
+        }
         log::info!("the relay serves");
         loop {
             now = self.wait(&mut events, stop_by, now)?;
@@ -172,7 +175,7 @@ impl RelayServer {
             self.handle.answer(|| self.stats(ServerState::Serving));
             if self.handle.is_stopping() {
                 let end = *stop_by.get_or_insert_with(|| {
-                    log::info!("the relay drains: it listens no more, and tells its clients");
+                    log::info!(sockets = self.board.len(); "the relay drains: it listens no more, and tells its clients");
                     // The ports and files are free for a successor from here on.
                     self.listeners.clear();
                     self.board.drain(now);

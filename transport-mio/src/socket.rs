@@ -61,6 +61,11 @@ impl Socket {
         matches!(self, Self::Tls(socket) if socket.wants_flush())
     }
 
+    /// Whether the last read stopped early: there may be more that no event announces.
+    pub(crate) fn has_more(&self) -> bool {
+        matches!(self, Self::Tls(socket) if socket.has_more())
+    }
+
     /// Whether an end is known that no event announces.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self, Self::Tls(socket) if socket.has_ended())

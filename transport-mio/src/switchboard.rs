@@ -6,8 +6,8 @@
 mod forward;
 mod pressure;
 
-use std::mem;
 use std::net::IpAddr;
+use std::{fmt, mem};
 
 use mio::event::Event;
 use phantom_core::id::ConnId;
@@ -16,7 +16,7 @@ use phantom_core::time::Instant;
 use phantom_core::wire::{CloseCode, FRAME_MAX};
 
 use self::forward::Run;
-use crate::access::{Access, Visits};
+use crate::access::{Access, SITE_FACTOR, Visits};
 use crate::addresses::Addresses;
 use crate::budget::Budget;
 use crate::certificate::TlsConfig;
@@ -40,8 +40,15 @@ const TURN_WORK: usize = 4 * 1024;
 const FRAME_WORK: usize = 64;
 /// Control frames that one turn handles: each may cost as much as hundreds of bytes that are only passed on.
 const CONTROL_PER_TURN: usize = 64;
+/// Runs of forwarded frames that one turn ends: each is a call of the system. Whoever sends to one receiver at a time never comes near.
+const RUNS_PER_TURN: usize = 64;
+/// And a run costs as much as reading so many bytes.
+const RUN_WORK: usize = 4 * 1024;
 /// As far as its pace goes, a control frame counts for so many that are only passed on. No client has much to say to its relay.
 const CONTROL_WEIGHT: usize = 50;
+
+/// Connections that have something to write that there is always room for.
+const DIRTY_MAX: usize = 1024;
 
 pub(crate) struct Switchboard {
     relay: Relay,
@@ -117,6 +124,7 @@ impl Switchboard {
         let address = address.filter(|_| introduction == Introduction::None);
         if let Err(refusal) = self.examine(now, address) {
             self.stats.count_refusal(refusal);
+            log::debug!(refusal:?, address:? = Shown(address); "a connection is refused");
             return None;
         }
         let source = address.map_or(Source::Unknown, Source::Address);
@@ -131,7 +139,9 @@ impl Switchboard {
             socket.hold_back();
         }
         self.addresses.enter(source.group());
-        let key = self.conns.insert(Conn::new(socket, source, Handshake::new(introduction), now));
+        let number = self.stats.accepted;
+        log::debug!(connection = number, tls = tls.is_some(), address:? = Shown(address); "a connection has come");
+        let key = self.conns.insert(Conn::new(number, socket, source, Handshake::new(introduction), now));
         self.account(key);
         self.set_timer(key, Some((Wait::Handshake, now + self.limits.handshake_timeout)));
         if self.timers.count(Wait::Handshake) > self.limits.handshakes_max
@@ -176,9 +186,14 @@ impl Switchboard {
             first = first.saturating_sub(1);
             self.settle(now);
         }
-        self.budget.set_machine(self.relay.memory());
+        self.weigh_tables();
         self.watch_memory();
         self.shed(now);
+    }
+
+    /// Counts the memory of what belongs to no single connection.
+    fn weigh_tables(&mut self) {
+        self.budget.set_machine(self.relay.memory() + self.visits.memory());
     }
 
     /// Says once when room becomes scarce, and once when it no longer is.
@@ -209,11 +224,15 @@ impl Switchboard {
                 Wait::Linger => self.remove(now, key),
             }
         }
+        self.visits.forget(now);
         if self.relay.poll_timeout().is_some_and(|deadline| deadline.at <= now) {
             let _done = self.relay.handle(now, Input::Timeout);
             self.apply_outputs(now);
         }
         self.settle(now);
+        if self.dirty.capacity() > DIRTY_MAX {
+            self.dirty = Vec::new();
+        }
     }
 
     /// When [`timeout`](Self::timeout) has something to do.
@@ -271,11 +290,14 @@ impl Switchboard {
             return 0;
         }
         let mut work = 0;
+        self.run.ended = 0;
         if let Some(mut kept) = conn.inbound().and_then(Inbound::take_undecoded) {
             self.decode(now, key, &mut kept);
         } else {
             let mut input = mem::take(&mut self.input);
             match conn.receive(&mut input) {
+                // If there is more all the same, it was as much work as a read that brings something.
+                Received::Nothing if conn.wants_turn() => work = input.len(),
                 Received::Nothing => {}
                 Received::End => self.lose(now, key),
                 Received::Bytes(filled) => {
@@ -291,7 +313,7 @@ impl Switchboard {
             }
             self.input = input;
         }
-        work += self.set_pace(now, key, work) * FRAME_WORK;
+        work += self.set_pace(now, key, work) * FRAME_WORK + self.run.ended * RUN_WORK;
         self.account(key);
         if let Some(conn) = self.conns.get_mut(key)
             && conn.wants_turn()
@@ -329,7 +351,7 @@ impl Switchboard {
                     self.open(now, key, &answer);
                 }
                 Progress::Refused(failure, answer) => {
-                    self.stats.count_failure(failure);
+                    self.count_failure(key, failure);
                     return self.answer(now, key, &answer);
                 }
             }
@@ -345,23 +367,34 @@ impl Switchboard {
             return Err(Refusal::Denied);
         }
         let home = Source::Address(address).group();
-        if self.addresses.connections(home) >= self.access.connections_per_address.max(1) {
+        let most = self.access.connections_per_address.max(1);
+        if self.addresses.connections(home) >= most
+            || self.addresses.connections_of_site(home) >= most.saturating_mul(SITE_FACTOR)
+        {
             return Err(Refusal::AddressFull);
         }
         let Access { connections_per_second_per_address: rate, connection_burst_per_address: burst, .. } =
             self.access;
-        if self.visits.visit(now, home, rate, burst) { Ok(()) } else { Err(Refusal::AddressRate) }
+        let ten = SITE_FACTOR as u32;
+        // Who comes too often by itself does not count for its neighbours.
+        let welcome = self.visits.visit(now, home, rate, burst)
+            && home.site().is_none_or(|site| {
+                self.visits.visit(now, site, rate.saturating_mul(ten), burst.saturating_mul(ten))
+            });
+        if welcome { Ok(()) } else { Err(Refusal::AddressRate) }
     }
 
     /// A proxy has said where a connection really comes from, so that it can be let in or not.
     fn relocate(&mut self, now: Instant, key: Key, client: Option<IpAddr>) -> Result<(), Refusal> {
         self.examine(now, client)?;
         let Some(conn) = self.conns.get_mut(key) else { return Ok(()) };
-        self.addresses.charge(conn.home(), conn.charged, 0);
+        let held = conn.charged + conn.share;
+        self.addresses.charge(conn.home(), held, 0);
         self.addresses.leave(conn.home());
         conn.source = client.map_or(Source::Unknown, Source::Address);
         self.addresses.enter(conn.home());
-        self.addresses.charge(conn.home(), 0, conn.charged);
+        self.addresses.charge(conn.home(), 0, held);
+        log::debug!(connection = conn.number, address:? = Shown(client); "a proxy says whose connection it is");
         Ok(())
     }
 
@@ -400,6 +433,7 @@ impl Switchboard {
         };
         match opened {
             Ok(conn) => {
+                log::debug!(connection = socket.number; "the handshake is complete");
                 socket.phase = Phase::Open { conn, inbound: Inbound::default() };
                 self.links.insert(conn, key);
                 self.apply_outputs(now);
@@ -433,10 +467,11 @@ impl Switchboard {
                     let frame = &mut input[payload.clone()];
                     match self.relay.handle(now, Input::Frame { from, frame }) {
                         Handled::Forward(to) => {
-                            if !self.forward(now, (from, key), to, input, payload) {
+                            let held = self.forward(now, (from, key), to, input, payload);
+                            if !held && self.run.ended < RUNS_PER_TURN {
                                 continue;
                             }
-                            true
+                            held
                         }
                         Handled::Done => {
                             control += 1;
@@ -451,7 +486,10 @@ impl Switchboard {
                             self.finish_run(now, input);
                             self.forward_gathered(now, (from, key), to, &payload)
                         }
-                        Handled::Done => false,
+                        Handled::Done => {
+                            control += 1;
+                            false
+                        }
                     }
                 }
                 Incoming::Invalid(fault) => {
@@ -472,7 +510,7 @@ impl Switchboard {
             if self.links.key(from).is_none() {
                 return;
             }
-            if held || control == CONTROL_PER_TURN {
+            if held || control == CONTROL_PER_TURN || self.run.ended >= RUNS_PER_TURN {
                 inbound.keep(&input[at..]);
                 break;
             }
@@ -554,8 +592,15 @@ impl Switchboard {
         self.close(now, key, Ending::Said);
     }
 
-    fn fail_handshake(&mut self, now: Instant, key: Key, failure: HandshakeFailure) {
+    fn count_failure(&mut self, key: Key, failure: HandshakeFailure) {
         self.stats.count_failure(failure);
+        if let Some(conn) = self.conns.get_mut(key) {
+            log::debug!(connection = conn.number, failure:?; "the handshake fails");
+        }
+    }
+
+    fn fail_handshake(&mut self, now: Instant, key: Key, failure: HandshakeFailure) {
+        self.count_failure(key, failure);
         self.remove(now, key);
     }
 
@@ -572,7 +617,7 @@ impl Switchboard {
             Phase::Handshaking(_) => match conn.socket.refuse() {
                 None => self.fail_handshake(now, key, HandshakeFailure::Gone),
                 Some(failure) => {
-                    self.stats.count_failure(failure);
+                    self.count_failure(key, failure);
                     self.close(now, key, Ending::Said);
                 }
             },
@@ -584,6 +629,7 @@ impl Switchboard {
     fn close(&mut self, now: Instant, key: Key, ending: Ending) {
         self.detach(now, key);
         let Some(conn) = self.conns.get_mut(key) else { return };
+        log::debug!(connection = conn.number, ending:?; "a connection is being closed");
         match ending {
             Ending::Ours(code) => conn.outbox.push_close(code.to_wire(), &code.to_string()),
             Ending::Theirs | Ending::Said => conn.outbox.drop_data(),
@@ -598,8 +644,9 @@ impl Switchboard {
         self.detach(now, key);
         self.set_timer(key, None);
         if let Some(mut conn) = self.conns.remove(key) {
+            log::debug!(connection = conn.number; "a connection is gone");
             self.timers.set(key, &mut conn.rest, None);
-            self.addresses.charge(conn.home(), conn.charged, 0);
+            self.addresses.charge(conn.home(), conn.charged + conn.share, 0);
             self.budget.charge(conn.charged, 0);
             self.addresses.leave(conn.home());
         }
@@ -621,8 +668,20 @@ impl Switchboard {
     }
 }
 
+/// An address as the log shows it, if it shows any.
+struct Shown(Option<IpAddr>);
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("unknown"),
+        }
+    }
+}
+
 /// How a socket comes to be closed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Ending {
     /// The relay closes the WebSocket.
     Ours(CloseCode),

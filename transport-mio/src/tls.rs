@@ -2,7 +2,8 @@
 //!
 //! The rules:
 //!
-//! * A read that does not fill its buffer has emptied both the socket and rustls: the poll announces only what comes later.
+//! * A read that does not fill its buffer has emptied both the socket and rustls: the poll announces only what comes later. But no read
+//!   takes more from the socket than a plain one could, whatever comes of it: then it says that there [is more](TlsSocket::has_more).
 //! * A write takes no more than one [`BUFFER`] before all of it has left. So whoever fills faster than the peer takes is told
 //!   `WouldBlock`, as by a plain socket.
 //! * What rustls has to say by itself - its part of the handshake, alerts, tickets, new keys - leaves with the next write, or by
@@ -48,6 +49,8 @@ pub(crate) struct TlsSocket {
     /// What is left to be sent of an answer that is not encrypted.
     plain: Vec<u8>,
     shut: Shut,
+    /// The last read stopped early.
+    more: bool,
 }
 
 /// Why nothing more can be read.
@@ -87,6 +90,7 @@ impl TlsSocket {
             end: None,
             plain: Vec::new(),
             shut: Shut::No,
+            more: false,
         })
     }
 
@@ -109,6 +113,11 @@ impl TlsSocket {
     /// Whether reading gives an end, now or after what is left.
     pub(crate) fn has_ended(&self) -> bool {
         self.end.is_some()
+    }
+
+    /// Whether the last read stopped before it had filled its buffer or found the carrier empty.
+    pub(crate) fn has_more(&self) -> bool {
+        self.more
     }
 
     /// Whether something waits to be written that was not given to [`write`](Write::write) just now.
@@ -146,11 +155,11 @@ impl TlsSocket {
         self.flush()
     }
 
-    /// Reads once from the carrier, no more than there is room in `buf`; says how much of `buf` came of it, and whether the carrier is
-    /// empty.
-    fn fetch(&mut self, buf: &mut [u8]) -> io::Result<(usize, bool)> {
+    /// Reads once from the carrier, no more than there is room in `buf`, and than is `left` of this read's share; says how much of `buf`
+    /// came of it, and whether the carrier is empty.
+    fn fetch(&mut self, buf: &mut [u8], left: &mut usize) -> io::Result<(usize, bool)> {
         let mut portion = [0; PORTION];
-        let portion = &mut portion[..buf.len().min(PORTION)];
+        let portion = &mut portion[..buf.len().min(PORTION).min(*left)];
         let read = if self.early.is_empty() {
             self.carrier.read(portion)?
         } else {
@@ -163,6 +172,7 @@ impl TlsSocket {
             read
         };
         let emptied = read < portion.len() && self.early.is_empty();
+        *left -= read;
         let mut filled = 0;
         match portion[..read].first() {
             None => self.end = Some(End::Done),
@@ -239,8 +249,15 @@ impl Read for TlsSocket {
             return self.carrier.read(buf);
         }
         let mut filled = self.take(buf);
+        // Records that hold little or nothing must not make one read longer than another.
+        let mut left = buf.len().max(PORTION);
+        self.more = false;
         while filled < buf.len() && self.end.is_none() {
-            match self.fetch(&mut buf[filled..]) {
+            if left == 0 {
+                self.more = true;
+                return if filled == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(filled) };
+            }
+            match self.fetch(&mut buf[filled..], &mut left) {
                 Ok((more, emptied)) => {
                     filled += more;
                     // Without anything to give, the end itself must be looked for: it may have been announced with what has just come.

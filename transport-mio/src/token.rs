@@ -3,6 +3,9 @@
 //! mio hands a number back with each event, and an event may lie in the queue while its socket ends and another begins. So the number
 //! is a place in a table and how often that place has been used, and a number that is out of date finds nothing.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use mio::Token;
 use phantom_core::id::ConnId;
 
@@ -51,24 +54,38 @@ struct Place<T> {
     value: Option<T>,
 }
 
-/// The table of all sockets.
+/// The table of all sockets. When it has become nearly empty, it gives its memory back: the lowest free place is taken first, and a place
+/// that comes back later begins where the last one that was given up had ended.
 pub(crate) struct Slots<T> {
     places: Vec<Place<T>>,
-    free: Vec<usize>,
+    /// Free places; and some that have been given up, which are skipped.
+    free: BinaryHeap<Reverse<usize>>,
+    len: usize,
+    /// No place that was given up has been used so often.
+    unused: usize,
 }
+
+/// A table of so many places is no burden.
+const SMALL: usize = 64;
+/// One that uses less than one place in so many is.
+const SPARSE: usize = 4;
 
 impl<T> Slots<T> {
     pub(crate) const fn new() -> Self {
-        Self { places: Vec::new(), free: Vec::new() }
+        Self { places: Vec::new(), free: BinaryHeap::new(), len: 0, unused: 0 }
     }
 
     pub(crate) fn insert(&mut self, value: T) -> Key {
-        if let Some(at) = self.free.pop() {
-            let place = &mut self.places[at];
-            place.value = Some(value);
-            return place.key;
+        self.len += 1;
+        if let Some(Reverse(at)) = self.free.pop() {
+            if let Some(place) = self.places.get_mut(at) {
+                place.value = Some(value);
+                return place.key;
+            }
+            // The lowest was given up, and so were all others.
+            self.free.clear();
         }
-        let key = Key::new(self.places.len(), 0);
+        let key = Key::new(self.places.len(), self.unused);
         self.places.push(Place { key, value: Some(value) });
         key
     }
@@ -77,8 +94,26 @@ impl<T> Slots<T> {
         let place = self.places.get_mut(key.place()).filter(|place| place.key == key)?;
         let value = place.value.take()?;
         place.key = Key::new(key.place(), (key.0 >> HALF) + 1);
-        self.free.push(key.place());
+        self.free.push(Reverse(key.place()));
+        self.len -= 1;
+        if self.places.len() > SMALL && self.len < self.places.len() / SPARSE {
+            self.give_up();
+        }
         Some(value)
+    }
+
+    /// Gives up the free places at the end.
+    fn give_up(&mut self) {
+        while self.places.len() > SMALL
+            && let Some(place) = self.places.pop_if(|place| place.value.is_none())
+        {
+            self.unused = self.unused.max(place.key.0 >> HALF);
+        }
+        if self.places.len() < self.places.capacity() / SPARSE {
+            self.places.shrink_to(2 * self.places.len());
+            self.free.retain(|&Reverse(at)| at < self.places.len());
+            self.free.shrink_to(2 * self.places.len());
+        }
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
@@ -86,8 +121,8 @@ impl<T> Slots<T> {
         if place.key == key { place.value.as_mut() } else { None }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.places.len() - self.free.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
@@ -120,6 +155,10 @@ impl Links {
     pub(crate) fn remove(&mut self, conn: ConnId) {
         if self.key(conn).is_some() {
             self.links[conn.index()] = None;
+            while self.links.pop_if(|link| link.is_none()).is_some() {}
+            if self.links.capacity() > SMALL && self.links.len() < self.links.capacity() / SPARSE {
+                self.links.shrink_to(2 * self.links.len());
+            }
         }
     }
 
@@ -146,6 +185,32 @@ mod tests {
         assert_eq!(slots.get_mut(second), Some(&mut 'b'));
         assert_eq!(slots.len(), 1);
         assert_eq!(slots.keys().collect::<Vec<_>>(), [second]);
+    }
+
+    #[test]
+    fn a_table_that_was_large_gives_its_memory_back_and_no_token_comes_twice() {
+        let mut slots = Slots::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..3 {
+            let keys: Vec<_> = (0..10_000).map(|n| slots.insert(n)).collect();
+            assert!(keys.iter().all(|&key| seen.insert(key)));
+            keys.iter().for_each(|&key| assert!(slots.remove(key).is_some()));
+            assert!(keys.iter().all(|&key| slots.get_mut(key).is_none()));
+            assert_eq!(slots.len(), 0);
+            assert!(slots.places.capacity() <= 4 * SMALL && slots.free.capacity() <= 4 * SMALL);
+        }
+        let mut links = Links::default();
+        let mut relay = phantom_core::relay::Relay::new(
+            phantom_core::relay::RelayConfig::new(phantom_core::relay::RelaySecret::new(1, [1; 32]), 0),
+            [1; 32],
+        );
+        let key = slots.insert(0);
+        let open =
+            |_| relay.open(phantom_core::time::Instant::ZERO, phantom_core::relay::Source::Unknown).unwrap();
+        let conns: Vec<_> = (0..10_000).map(open).collect();
+        conns.iter().for_each(|&conn| links.insert(conn, key));
+        conns[1..].iter().for_each(|&conn| links.remove(conn));
+        assert_eq!((links.key(conns[0]), links.links.capacity() <= 4 * SMALL), (Some(key), true));
     }
 
     #[test]

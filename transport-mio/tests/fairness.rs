@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use common::{Client, Pair, await_stats, connect, forward, masked, relay_with, tcp_from};
-use phantom_core::wire::{FRAME_MAX, RelayFrame};
+use phantom_core::wire::{ClientFrame, FRAME_MAX, RelayFrame};
 use phantom_mio::CloseCode;
 
 const MIB: usize = 1024 * 1024;
@@ -144,4 +144,85 @@ fn bytes_have_a_pace_too() {
     (0..50).for_each(|_| assert_eq!(pair.b.payload(pair.b_channel).len(), 60_000));
     writer.join().unwrap();
     assert!(begin.elapsed() >= Duration::from_millis(1500), "{:?}", begin.elapsed());
+}
+
+/// What the machine holds for a client is held for its address, as much as what its own buffers hold.
+#[test]
+fn whoever_makes_the_machine_keep_most_is_given_up_first() {
+    let relay = relay_with(|config| config.server.memory = 16 * MIB);
+    let address = relay.local_addr();
+    let mut modest = pair_from(MODEST, address);
+    let mut greedy: Vec<Client> = (0..480).map(|_| client_from(GREEDY, address)).collect();
+    for client in &mut greedy {
+        client.register(common::MANY);
+    }
+    // A receiver that is slow has more waiting than all of these connections take by themselves.
+    let mut socket = modest.a.socket.get_ref().try_clone().unwrap();
+    let frame = masked(0x82, &forward(modest.a_channel, &[7; 60_000]));
+    let pouring = std::thread::spawn(move || (0..200).all(|_| socket.write_all(&frame).is_ok()));
+    await_stats(&relay.handle(), "the slow one is held up", |stats| stats.held_up > 0);
+    for (number, client) in greedy.iter_mut().enumerate() {
+        let mut said = Vec::new();
+        for value in 0..u64::from(common::MANY) {
+            let mut rendezvous = [0; 16];
+            rendezvous[..8].copy_from_slice(&(number as u64).to_be_bytes());
+            rendezvous[8..].copy_from_slice(&value.to_be_bytes());
+            said.extend(masked(0x82, &ClientFrame::Rejoin { rendezvous, role: 0 }.encode()));
+        }
+        common::send_quietly(client.raw(), &said);
+    }
+    let stats = await_stats(&relay.handle(), "somebody is given up", |stats| stats.shed > 0);
+    assert!(stats.memory_used <= stats.memory_limit, "{stats:?}");
+    (0..200).for_each(|_| assert_eq!(modest.b.payload(modest.b_channel).len(), 60_000));
+    assert!(pouring.join().unwrap(), "the modest one was closed");
+}
+
+/// A frame for the relay itself costs it as much in two pieces as in one.
+#[test]
+fn what_the_relay_is_asked_in_pieces_counts_as_much() {
+    const ASKED: u32 = 400;
+    let relay = relay_with(|config| config.server.client_messages_per_second = 10_000);
+    let (mut client, _) = Client::join(relay.local_addr());
+    let begin = Instant::now();
+    for token in 0..ASKED {
+        let ping = ClientFrame::Ping { token }.encode();
+        let pieces = [masked(0x02, &ping[..1]), masked(0x80, &ping[1..])].concat();
+        client.raw().write_all(&pieces).unwrap();
+    }
+    (0..ASKED).for_each(|token| assert_eq!(client.frame(), RelayFrame::Pong { token }));
+    assert!(begin.elapsed() >= Duration::from_millis(800), "{:?}", begin.elapsed());
+    assert!(relay.handle().stats().rested > 0);
+}
+
+/// Each frame of such a sender is a call of the system by itself: others get their turns in between.
+#[test]
+fn whoever_sends_to_two_by_turns_gets_no_longer_turns() {
+    const FRAMES: u64 = 50_000;
+    /// Frames that one round may bring: two turns at most, each of no more runs than a turn may end.
+    const PER_ROUND: u64 = 200;
+    let relay = relay_with(|_| {});
+    let address = relay.local_addr();
+    let (mut sender, _) = Client::join_with(address, 2);
+    let mut receivers = Vec::new();
+    let mut both = Vec::new();
+    for request in 1..=2 {
+        let (mut receiver, id) = Client::join(address);
+        let (channel, _) = connect(&mut sender, request, &mut receiver, id);
+        both.extend(masked(0x82, &forward(channel, b"x")));
+        receivers.push(receiver);
+    }
+    let rounds = |stats: &phantom_mio::ServerStats| stats.rounds.count();
+    let before = rounds(&relay.handle().stats());
+    let mut socket = sender.socket.get_ref().try_clone().unwrap();
+    let writer = std::thread::spawn(move || socket.write_all(&both.repeat(FRAMES as usize / 2)).unwrap());
+    let readers: Vec<_> = receivers
+        .into_iter()
+        .map(|mut receiver| {
+            std::thread::spawn(move || (0..FRAMES / 2).for_each(|_| assert_eq!(receiver.bytes().len(), 6)))
+        })
+        .collect();
+    writer.join().unwrap();
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    let took = rounds(&relay.handle().stats()) - before;
+    assert!(took >= FRAMES / PER_ROUND, "{took} rounds");
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 use common::tls::Identity;
 use common::{Client, PATIENCE, await_stats, failures, read_to_end, tcp};
 use phantom_core::wire::ClientFrame;
-use phantom_mio::{ClientAddress, HandshakeFailure, Listener, RelayServer, RunningRelay, ServerConfig};
+use phantom_mio::{
+    ClientAddress, HandshakeFailure, Listener, Refusal, RelayServer, RunningRelay, ServerConfig,
+};
 
 const TRUSTED: &str = "127.0.0.1";
 const STRANGER: &str = "192.0.2.1";
@@ -189,4 +191,31 @@ fn a_unix_socket_is_trusted() {
     behind.register(1);
     let _direct = Client::join(relay.local_addr());
     assert_eq!(addresses(&relay), 2);
+}
+
+/// Many have a /48, and so as many /64s as they like.
+#[test]
+fn all_of_a_site_together_have_ten_times_as_much_as_one_address() {
+    for (at_once, burst, refusal) in [(2, 1000, Refusal::AddressFull), (1000, 2, Refusal::AddressRate)] {
+        let mut config = ServerConfig::default();
+        config.addresses.from = ClientAddress::ProxyProtocol;
+        config.addresses.trusted_proxies = vec![TRUSTED.parse().unwrap()];
+        config.access.connections_per_address = at_once;
+        config.access.connection_burst_per_address = burst;
+        config.access.connections_per_second_per_address = 1;
+        let relay = RelayServer::bind_with("127.0.0.1:0", config).unwrap().spawn().unwrap();
+        let from = |address: &str| said(&relay, format!("PROXY TCP6 {address} ::1 1 2\r\n").as_bytes());
+        let site: Vec<_> = (0..200).map(|number| from(&format!("2001:db8:1:{number:x}::1"))).collect();
+        let stats = await_stats(&relay.handle(), "all are let in or not", |stats| {
+            stats.addresses as u64 + common::refusals(&relay, refusal) == 200
+        });
+        // By its pace it may go on a little, at ten in a second.
+        assert!(
+            stats.addresses == 20 || stats.addresses > 20 && at_once > 2,
+            "{refusal:?}: {}",
+            stats.addresses
+        );
+        Client::over(from("2001:db8:2::1")).register(1);
+        drop(site);
+    }
 }

@@ -12,6 +12,9 @@ use phantom_core::time::Instant;
 /// Addresses that are remembered at once: about 4 MiB.
 const REMEMBERED: usize = 32 * 1024;
 
+/// What one of them takes in both tables.
+const ENTRY: usize = 128;
+
 /// The buckets of all addresses that have come lately.
 #[derive(Default)]
 pub(crate) struct Visits {
@@ -37,7 +40,13 @@ impl Visits {
         true
     }
 
-    fn forget(&mut self, now: Instant) {
+    /// The memory it takes, about.
+    pub(crate) fn memory(&self) -> usize {
+        self.full_at.len() * ENTRY
+    }
+
+    /// Forgets whoever has not come for long enough.
+    pub(crate) fn forget(&mut self, now: Instant) {
         while let Some(&(at, home)) = self.order.first()
             && (at <= now || self.order.len() > REMEMBERED)
         {

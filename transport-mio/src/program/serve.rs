@@ -66,6 +66,9 @@ fn reload(effective: &Effective, handle: &Handle, log: &LogGuard) {
     }
     let certificate = new.tls.is_some();
     let tokens = new.access.as_ref().and_then(|access| access.tokens.as_ref()).map(TokenFile::len);
+    if new.tls.is_none() && tokens.is_none() {
+        log::info!("told to read files again; there was none to take into use");
+    }
     handle.reload(new);
     // Answered only when the loop has taken it.
     let _counters = handle.stats();

@@ -173,6 +173,8 @@ settings! {
         deny: Vec<Network> = Vec::new();
 
         /// Connections at once from one IPv4 address or IPv6 /64
+        ///
+        /// Ten times as many from all of an IPv6 /48 together.
         max_connections_per_address: usize = access().connections_per_address, 1..=10_000_000;
 
         /// New connections per second from one, in the long run; 0: no limit

@@ -28,6 +28,8 @@ pub(super) struct Run {
     bytes: usize,
     /// How many bytes may wait for the receiver, less what waits already.
     room: usize,
+    /// Runs that have ended in this turn.
+    pub(super) ended: usize,
 }
 
 impl Run {
@@ -109,6 +111,7 @@ impl Switchboard {
         }
         self.run.places.clear();
         self.run.bytes = 0;
+        self.run.ended += 1;
     }
 
     /// Bytes that may wait for this receiver beyond what waits already.

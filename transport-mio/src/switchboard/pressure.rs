@@ -20,7 +20,10 @@ const SHED_AT_ONCE: usize = 16;
 impl Switchboard {
     /// Writes to everybody for whom something waits.
     pub(super) fn settle(&mut self, now: Instant) {
-        while let Some(key) = self.dirty.pop() {
+        // In the order in which they came to have something: an answer never waits for what else came of the question.
+        let mut at = 0;
+        while let Some(&key) = self.dirty.get(at) {
+            at += 1;
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.dirty = false;
             let waiting = conn.outbox.len();
@@ -59,15 +62,21 @@ impl Switchboard {
                 }
             }
         }
+        self.dirty.clear();
     }
 
-    /// Charges a connection with what it holds now.
+    /// Charges a connection with what it holds now, and its address with what the machine holds for it besides, which counts in the
+    /// budget as the machine's.
     pub(super) fn account(&mut self, key: Key) {
         if let Some(conn) = self.conns.get_mut(key) {
+            let share = match conn.phase {
+                Phase::Open { conn, .. } => self.relay.memory_of(conn),
+                Phase::Handshaking(_) | Phase::Closing { .. } => 0,
+            };
             let (before, after) = (conn.charged, conn.memory());
-            conn.charged = after;
-            self.addresses.charge(conn.home(), before, after);
+            self.addresses.charge(conn.home(), before + conn.share, after + share);
             self.budget.charge(before, after);
+            (conn.charged, conn.share) = (after, share);
         }
     }
 
@@ -76,12 +85,14 @@ impl Switchboard {
         while self.budget.sheds() {
             let Some(home) = self.addresses.greediest() else { return };
             let theirs = self.conns.entries().filter(|(_, conn)| conn.home() == home);
-            let mut theirs: Vec<_> = theirs.map(|(key, conn)| (conn.charged, key)).collect();
+            let mut theirs: Vec<_> = theirs.map(|(key, conn)| (conn.charged + conn.share, key)).collect();
             theirs.sort_unstable();
             for (_, key) in theirs.into_iter().rev().take(SHED_AT_ONCE) {
                 if self.budget.sheds() {
                     self.stats.shed += 1;
                     self.give_up(now, key);
+                    // What the machine held for it is free as well, and nobody else is to suffer for that.
+                    self.weigh_tables();
                 }
             }
         }

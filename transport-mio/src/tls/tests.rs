@@ -54,7 +54,7 @@ impl World {
         let socket = Socket::Unix(mio::net::UnixStream::from_std(relay));
         let socket = socket.secure(Arc::new(server)).unwrap();
         let poll = Poll::new().unwrap();
-        let mut conn = Conn::new(socket, Source::Unknown, Handshake::default(), Instant::ZERO);
+        let mut conn = Conn::new(1, socket, Source::Unknown, Handshake::default(), Instant::ZERO);
         conn.socket.register(poll.registry(), Token(0), Interest::READABLE | Interest::WRITABLE).unwrap();
         let mut client = ClientConnection::new(Arc::new(client), "relay".try_into().unwrap()).unwrap();
         client.set_buffer_limit(None);
@@ -177,6 +177,29 @@ fn every_cut_of_two_records_gives_the_first_at_once() {
         world.arrive(&records[cut..]);
         assert_eq!(world.got, b"firstsecond");
     }
+}
+
+/// Thousands of records that hold next to nothing would otherwise be one read.
+#[test]
+fn records_of_one_byte_make_no_read_longer_than_another() {
+    const ROOM: usize = 32 * 1024;
+    let mut world = World::new(ROOM);
+    world.shake_hands(1 << 20);
+    for _ in 0..5000 {
+        world.client.writer().write_all(b"x").unwrap();
+    }
+    let records = world.records();
+    let (now, later) = records.split_at(3 * ROOM);
+    let mut sent = 0;
+    while sent < now.len() {
+        sent += (&world.wire).write(&now[sent..]).unwrap();
+    }
+    let Received::Bytes(first) = world.conn.receive(&mut world.buf) else { panic!("nothing came") };
+    assert!(first.read <= ROOM / 22 && world.conn.wants_turn(), "{}", first.read);
+    world.got.extend(&world.buf[..first.read]);
+    world.turn();
+    world.arrive(later);
+    assert_eq!(world.got, [b'x'; 5000]);
 }
 
 #[test]
