@@ -15,12 +15,14 @@ use phantom_core::wire::{ClientFrame, FRAME_MAX, ForwardHeader, PAYLOAD_MAX};
 use crate::raw::{self, BINARY, PING, Pair, Raw};
 
 /// The attacks by name, and what each is.
-pub const ATTACKS: [(&str, &str); 11] = [
+pub const ATTACKS: [(&str, &str); 13] = [
     ("connections", "connections opened without end, four hundred held"),
     ("slow-handshake", "a thousand requests, one byte every half second"),
     ("half-open", "five hundred that say nothing, five hundred that have closed their side"),
     ("slow-reader", "fifty pairs whose receiver never reads"),
     ("tiny-frames", "one byte in a message, empty fragments, empty pings"),
+    ("by-turns", "one byte to one receiver, then one to another"),
+    ("rejoins", "five hundred that each wait to be found again sixty-four times"),
     ("largest-frames", "four pairs with the largest frames, as fast as it goes"),
     ("partial-frames", "two thousand large frames without their last byte"),
     ("requests", "CONNECT to the honest clients, and WITHDRAW"),
@@ -92,6 +94,8 @@ pub fn run(name: &str, ground: &mut Ground) -> Option<u64> {
         "half-open" => flood(ground, 1000, half_open),
         "slow-reader" => flood(ground, 50, |ground| pair(ground, false, forward_of(BULK))),
         "tiny-frames" => flood(ground, 16, |ground| pair(ground, true, tiny)),
+        "by-turns" => flood(ground, 4, by_turns),
+        "rejoins" => flood(ground, 500, rejoins),
         "largest-frames" => flood(ground, 4, |ground| pair(ground, true, forward_of(PAYLOAD_MAX))),
         "partial-frames" => flood(ground, 2000, partial),
         "requests" => flood(ground, 64, requests),
@@ -297,6 +301,32 @@ fn tiny(channel: u32) -> Vec<u8> {
         raw::frame(&mut bytes, 0x80, &[0]);
     }
     bytes
+}
+
+/// One that has channels with two, and writes to them in turns.
+fn by_turns(ground: &mut Ground) -> io::Result<Unit> {
+    let from = ground.source();
+    let mut sender = Raw::join(from, ground.to, 2)?;
+    let (mut flows, mut bytes) = (Vec::new(), Vec::new());
+    for request in 1..=2 {
+        let mut receiver = Raw::join(from, ground.to, 1)?;
+        raw::forward(&mut bytes, sender.call(request, &mut receiver)?.0, &[0]);
+        receiver.socket.set_nonblocking(true)?;
+        flows.push(Flow::new(receiver.socket, Vec::new(), Vec::new(), Hears::All));
+    }
+    sender.socket.set_nonblocking(true)?;
+    flows.push(Flow::new(sender.socket, Vec::new(), bytes.repeat(1000), Hears::All));
+    Ok(flows)
+}
+
+/// One that waits at as many values as it may, for nobody.
+fn rejoins(ground: &mut Ground) -> io::Result<Unit> {
+    let socket = ground.join(64)?;
+    let mut bytes = Vec::new();
+    for _ in 0..64 {
+        raw::say(&mut bytes, ClientFrame::Rejoin { rendezvous: ground.rng.bytes(), role: 0 });
+    }
+    Ok(vec![Flow::new(socket, bytes, Vec::new(), Hears::All)])
 }
 
 fn partial(ground: &mut Ground) -> io::Result<Unit> {

@@ -5,6 +5,7 @@
 
 pub mod attackers;
 pub mod bare;
+pub mod crowd;
 pub mod honest;
 pub mod hostile;
 pub mod identity;
@@ -17,6 +18,7 @@ pub mod raw;
 pub mod scenario;
 pub mod simulation;
 pub mod stranger;
+pub mod visits;
 pub mod world;
 
 pub use hostile::{Meddler, Passage};

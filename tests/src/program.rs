@@ -165,7 +165,8 @@ impl Running {
         };
         let kib =
             |name| field(name).map(|kib| kib << 10).ok_or("the system does not tell the memory of a process");
-        Ok(Usage { resident: kib("VmRSS:")?, peak: kib("VmHWM:")?, busy: busy(&folder)? })
+        let (resident, own) = (kib("VmRSS:")?, kib("RssAnon:")?);
+        Ok(Usage { resident, own, peak: kib("VmHWM:")?, busy: busy(&folder)? })
     }
 
     /// Lets the peak of [`usage`](Self::usage) begin anew.
@@ -189,6 +190,8 @@ impl Drop for Running {
 pub struct Usage {
     /// Bytes of memory now.
     pub resident: u64,
+    /// Those of them that are its own: not the pages of its program and libraries that it happens to have touched.
+    pub own: u64,
     /// The most there were.
     pub peak: u64,
     /// Processor time of all its threads, since it began.

@@ -208,6 +208,21 @@ impl Raw {
         self.socket.write_all(&bytes)
     }
 
+    /// Calls another, who accepts; says each one's number of the channel.
+    ///
+    /// # Errors
+    /// The relay does not let them.
+    pub fn call(&mut self, request: u32, other: &mut Self) -> io::Result<(u32, u32)> {
+        self.say(ClientFrame::Connect { request, target: other.id, nonce: [1; 16] })?;
+        let prompt = loop {
+            if let RelayFrame::Incoming { request, .. } = other.hear()? {
+                break request;
+            }
+        };
+        other.say(ClientFrame::Accept { request: prompt, nonce: [2; 16] })?;
+        Ok((self.opened()?, other.opened()?))
+    }
+
     fn opened(&mut self) -> io::Result<u32> {
         loop {
             match self.hear()? {
@@ -240,14 +255,7 @@ impl Pair {
     /// The relay does not let them.
     pub fn meet(from: IpAddr, to: SocketAddr) -> io::Result<Self> {
         let (mut a, mut b) = (Raw::join(from, to, 1)?, Raw::join(from, to, 1)?);
-        a.say(ClientFrame::Connect { request: 1, target: b.id, nonce: [1; 16] })?;
-        let request = loop {
-            if let RelayFrame::Incoming { request, .. } = b.hear()? {
-                break request;
-            }
-        };
-        b.say(ClientFrame::Accept { request, nonce: [2; 16] })?;
-        let (a_channel, b_channel) = (a.opened()?, b.opened()?);
+        let (a_channel, b_channel) = a.call(1, &mut b)?;
         Ok(Self { a, a_channel, b, b_channel })
     }
 }

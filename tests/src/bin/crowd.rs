@@ -10,23 +10,14 @@
 //! minute. It fails if one is refused or disconnected. The memory of the system for the sockets is not the relay's, and is printed
 //! beside it.
 
-use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
-use phantom_core::wire::ClientFrame;
+use phantom_tests::crowd::{Crowd, PING_EVERY};
 use phantom_tests::program::{Programs, Result, Running, Usage, free_address};
-use phantom_tests::raw::{self, Raw};
 
-/// They come from so many addresses in turn, because a relay lets in only so many from one, and only so fast.
-const ADDRESSES: usize = 2000;
 const FEW: usize = 100;
-const PING_EVERY: Duration = Duration::from_secs(15);
 /// Descriptors that a relay with its defaults sets aside beside those of the clients: 4,096 for handshakes, the rest for itself.
 const SPARE: u64 = 4096 + 128;
 const KIB: f64 = 1024.0;
@@ -72,7 +63,7 @@ fn run(plan: &Plan) -> Result<()> {
         .into());
     }
     let at = free_address()?;
-    let relay = Programs::build()?.relay(at, &[], false)?;
+    let relay = Programs::build_relay()?.relay(at, &[], false)?;
     let mut crowd = Crowd::new(at)?;
     crowd.grow(FEW)?;
     let (few, few_kernel) = (relay.usage()?, kernel_memory()?);
@@ -88,7 +79,7 @@ fn run(plan: &Plan) -> Result<()> {
             (kernel_memory()? as f64 - few_kernel as f64) / grown / KIB
         );
     }
-    let cost = crowd.idle(&relay, Duration::from_secs(plan.seconds))?;
+    let cost = idle(&mut crowd, &relay, Duration::from_secs(plan.seconds))?;
     println!(
         "\n{} clients stay for {} s, each with a PING every 15 s: {:.2} s of processor time a minute, {} answers.",
         plan.clients,
@@ -113,81 +104,15 @@ fn kernel_memory() -> Result<u64> {
     Ok(pages * 4096 + slab * 1024)
 }
 
-/// All clients, in the order in which they say that they are there.
-struct Crowd {
-    at: SocketAddr,
-    poll: Poll,
-    members: Vec<TcpStream>,
-    due: VecDeque<(Instant, usize)>,
-    ping: Vec<u8>,
-    answers: u64,
-}
-
-impl Crowd {
-    fn new(at: SocketAddr) -> Result<Self> {
-        let mut ping = Vec::new();
-        raw::say(&mut ping, ClientFrame::Ping { token: 1 });
-        let (members, due) = (Vec::new(), VecDeque::new());
-        Ok(Self { at, poll: Poll::new()?, members, due, ping, answers: 0 })
-    }
-
-    /// Lets clients join until there are so many.
-    fn grow(&mut self, count: usize) -> Result<()> {
-        while self.members.len() < count {
-            let number = self.members.len();
-            let address = u32::from(Ipv4Addr::new(127, 1, 0, 1)) + u32::try_from(number % ADDRESSES)?;
-            let raw = Raw::join(IpAddr::V4(address.into()), self.at, 1)
-                .map_err(|error| format!("client {number} is not let in: {error}"))?;
-            raw.socket.set_nonblocking(true)?;
-            let mut socket = TcpStream::from_std(raw.socket);
-            self.poll.registry().register(&mut socket, Token(number), Interest::READABLE)?;
-            self.members.push(socket);
-            self.due.push_back((Instant::now() + PING_EVERY, number));
-            self.attend(Duration::ZERO)?;
+/// Lets them stay for so long; says what processor time that cost the relay.
+fn idle(crowd: &mut Crowd, relay: &Running, time: Duration) -> Result<Duration> {
+    let Usage { busy: before, .. } = relay.usage()?;
+    let until = Instant::now() + time;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(relay.usage()?.busy.saturating_sub(before));
         }
-        Ok(())
-    }
-
-    /// Stays for so long; says what processor time that cost the relay.
-    fn idle(&mut self, relay: &Running, time: Duration) -> Result<Duration> {
-        let Usage { busy: before, .. } = relay.usage()?;
-        let until = Instant::now() + time;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(relay.usage()?.busy.saturating_sub(before));
-            }
-            self.attend(left.min(Duration::from_millis(50)))?;
-        }
-    }
-
-    /// Waits at most so long, reads what came, and sends what is due.
-    fn attend(&mut self, wait: Duration) -> Result<()> {
-        let mut events = Events::with_capacity(1024);
-        self.poll.poll(&mut events, Some(wait))?;
-        let mut scratch = [0; 4096];
-        for event in &events {
-            let number = event.token().0;
-            loop {
-                match self.members[number].read(&mut scratch) {
-                    Ok(0) => return Err(format!("client {number} was disconnected").into()),
-                    Ok(_) if scratch[0] == raw::CLOSE => {
-                        return Err(format!("client {number} was closed").into());
-                    }
-                    Ok(_) => self.answers += 1,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => return Err(format!("client {number} was disconnected: {error}").into()),
-                }
-            }
-        }
-        let now = Instant::now();
-        while let Some(&(due, number)) = self.due.front()
-            && due <= now
-        {
-            self.due.pop_front();
-            self.members[number].write_all(&self.ping)?;
-            self.due.push_back((due + PING_EVERY, number));
-        }
-        Ok(())
+        crowd.attend(left.min(Duration::from_millis(50)))?;
     }
 }
