@@ -102,8 +102,11 @@ fn late_reader(to: SocketAddr) -> Result<()> {
     while came < MESSAGES {
         match pair.b.inbox.message() {
             Some(_) => came += 1,
-            None if pair.b.inbox.read(&mut pair.b.socket)? == 0 => return Err("it has ended".into()),
-            None => {}
+            None => {
+                if pair.b.inbox.read(&mut pair.b.socket)? == 0 {
+                    return Err("it has ended".into());
+                }
+            }
         }
     }
     Ok(sender.join().map_err(|_| "the sender has fallen over")??)

@@ -188,10 +188,11 @@ impl<S: Read + Write> Client<S> {
                     return RelayFrame::decode(payload).map_err(|_| ErrorKind::InvalidData.into());
                 }
                 Some(_) => return Err(io::Error::other("the relay closes")),
-                None if self.inbox.read(&mut self.socket)? == 0 => {
-                    return Err(ErrorKind::UnexpectedEof.into());
+                None => {
+                    if self.inbox.read(&mut self.socket)? == 0 {
+                        return Err(ErrorKind::UnexpectedEof.into());
+                    }
                 }
-                None => {}
             }
         }
     }
@@ -202,10 +203,11 @@ impl<S: Read + Write> Client<S> {
         while came < count {
             match self.inbox.message() {
                 Some(_) => came += 1,
-                None if self.inbox.read(&mut self.socket)? == 0 => {
-                    return Err(ErrorKind::UnexpectedEof.into());
+                None => {
+                    if self.inbox.read(&mut self.socket)? == 0 {
+                        return Err(ErrorKind::UnexpectedEof.into());
+                    }
                 }
-                None => {}
             }
         }
         Ok(())

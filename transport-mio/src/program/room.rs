@@ -26,10 +26,12 @@ impl Room {
         let room = self.within(usize::try_from(limit).unwrap_or(usize::MAX));
         if room != self {
             log::warn!(
-                "there is room for {} connections, not {} (max_connections): this process may open only {limit} files; \
-                 raise `ulimit -n`, or LimitNOFILE= of the systemd unit, to {}",
+                "there is room for {} connections and {} handshakes, not {} (max_connections) and {} (max_handshakes): this process may \
+                 open only {limit} files; raise `ulimit -n`, or LimitNOFILE= of the systemd unit, to {}",
                 room.connections,
+                room.handshakes,
                 self.connections,
+                self.handshakes,
                 self.connections.saturating_add(self.handshakes).saturating_add(OTHERS)
             );
         }
