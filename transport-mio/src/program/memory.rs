@@ -13,8 +13,8 @@ use phantom_mio::Handle;
 const EVERY: Duration = Duration::from_secs(1);
 /// How long the relay's loop may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Less than this is not worth it.
-const WORTH: usize = 1024 * 1024;
+/// Less than this is not worth it: a call takes milliseconds, and not the loop's.
+const WORTH: usize = 128 * 1024;
 
 /// Looks after it from a thread of its own, until the process ends.
 pub(crate) fn give_back(handle: Handle) -> io::Result<()> {
