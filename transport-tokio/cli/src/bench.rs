@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::fault::{Fault, Status};
 use crate::interrupt::Interrupt;
 use crate::message::Message;
-use crate::{connect, doctor, explain, meet, ui, words};
+use crate::{connect, doctor, editor, explain, meet, ui, words};
 
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(100);
@@ -55,6 +55,7 @@ async fn measure(arguments: &BenchArguments, relay: &Address) -> Result<(), Faul
     }
     let half = Duration::from_secs_f64(arguments.duration / 2.0);
     let bar = bar(arguments.sizes.len() as u64 * 2 * half.as_millis() as u64);
+    let _as_long_as_there_is_a_bar = editor::hush();
     let mut all = Vec::new();
     for &size in &arguments.sizes {
         let mut figures = Figures::new(size, pairs.len())?;

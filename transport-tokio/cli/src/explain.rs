@@ -1,7 +1,7 @@
 //! The library's errors in the person's language. English is the library's own.
 
 use phantom_core::crypto::KeyError;
-use phantom_tokio::{Answer, AskError, ChannelError, End, Error};
+use phantom_tokio::{Answer, AskError, ChannelError, End, Error, ProxyProblem};
 use rustls::CertificateError;
 
 use crate::language::{self, Language};
@@ -133,6 +133,45 @@ fn in_russian(error: &Error) -> String {
             format!(
                 "не удалось договориться о TLS с {relay} ({source}); если ретранслятор без TLS, пишите ws://"
             )
+        }
+        Error::Proxy { proxy, relay, problem } => match problem {
+            ProxyProblem::Lookup(source) => {
+                format!("у имени прокси {proxy} нет адреса ({source}); проверьте, как оно пишется")
+            }
+            ProxyProblem::Tcp(source) => {
+                format!("прокси {proxy} недоступен ({source}); проверьте его адрес или обойдитесь без прокси")
+            }
+            ProxyProblem::Credentials => {
+                format!("прокси {proxy} хочет другие имя и пароль; они пишутся в его адресе перед @")
+            }
+            ProxyProblem::Refused { answer } => {
+                format!(
+                    "прокси {proxy} не пускает к {relay} ({answer}); проверьте адрес и разрешён ли там порт"
+                )
+            }
+            problem => format!("{proxy} ведёт себя не как такой прокси ({problem:?}); проверьте его адрес"),
+        },
+        Error::NotPinned { relay, found } => {
+            format!(
+                "сертификат {relay} — не из закреплённых; его SHA-256: {found}. Если у ретранслятора новый сертификат, \
+                 спросите владельца; если нет, кто-то может стоять посередине"
+            )
+        }
+        Error::Unauthorized { relay, had_token: false } => {
+            format!("{relay} требует токен доступа; попросите его у владельца")
+        }
+        Error::Unauthorized { relay, had_token: true } => {
+            format!("{relay} не знает этого токена доступа; проверьте его или попросите новый")
+        }
+        Error::Refused { relay, code } => format!("ретранслятор {relay} закрыл соединение: {code}"),
+        Error::Http { relay, status: 403 } => {
+            format!("{relay} не пускает с этого адреса (статус HTTP 403); спросите владельца")
+        }
+        Error::Http { relay, status: 429 } => {
+            format!("{relay}: отсюда слишком много соединений (статус HTTP 429); подождите")
+        }
+        Error::Http { relay, status: status @ 500..=599 } => {
+            format!("{relay} не работает (статус HTTP {status}); попробуйте позже или другой ретранслятор")
         }
         Error::Http { relay, status } => {
             format!("{relay} ответил статусом HTTP {status}; проверьте путь: возможно, это не ретранслятор")

@@ -322,6 +322,10 @@ fn russian_words_for_a_certificate() {
     let ended = Phantom::spawn(doctor).end();
     ended.failed(3, "Что попробовать: проверьте имя");
     assert!(ended.stdout.contains("срок его действия истёк"), "{}", ended.stdout);
+    let mut doctor = command(["doctor", "ws://relay.example", "--proxy", "http://127.0.0.1:1"]);
+    doctor.env("LC_ALL", "ru");
+    let ended = Phantom::spawn(doctor).end();
+    assert!(ended.stdout.contains("✗ прокси: прокси 127.0.0.1:1 недоступен"), "{}", ended.stdout);
 }
 
 #[test]
