@@ -1,1 +1,1 @@
-"""A client of Phantom, written from PROTOCOL.md alone with cryptography of others. It shares no code with the Rust ones."""
+"""A client of Phantom, written from PROTOCOL.md alone with cryptography of others."""
