@@ -8,7 +8,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::message::item;
-use super::unread::{Unread, is_many};
+use super::unread::{Batch, Unread, is_many};
 use crate::crypto::record::{Data, HEADER, OpenError, Opener, TAG};
 
 /// A packet shorter than this is copied out of the buffer it came in: that may be a large one, shared by many frames, and would
@@ -125,6 +125,13 @@ impl Inbound {
         let packet = self.unread.take();
         self.move_edge();
         packet
+    }
+
+    /// The next packets for the application, those that came together.
+    pub(super) fn take_batch(&mut self) -> Option<Batch> {
+        let batch = self.unread.take_batch();
+        self.move_edge();
+        batch
     }
 
     /// Whether a packet can be taken.
