@@ -15,6 +15,9 @@ use crate::crypto::record::{Data, HEADER, OpenError, Opener, TAG};
 /// live as long as the packet waits.
 const COPY_MAX: usize = 4096;
 
+/// What a packet is put together in at first, unless its first part is short: it holds one of 64 KiB and what stands around that.
+const ASSEMBLY_FIRST: usize = 80 << 10;
+
 pub(super) struct Inbound {
     opener: Opener<Data>,
     unread: Unread,
@@ -81,6 +84,9 @@ impl Inbound {
                 let (packet, cost) = self.assembly.get_or_insert_default();
                 if packet.len() + body.len() > self.packet_max {
                     return None;
+                }
+                if packet.is_empty() {
+                    packet.reserve((5 * body.len()).min(ASSEMBLY_FIRST).min(self.packet_max));
                 }
                 packet.extend_from_slice(&body);
                 *cost += wire;
