@@ -7,7 +7,6 @@ use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use phantom_mio::RelayServer;
 use phantom_tokio::{Client, EncryptionKey};
 use tokio::runtime::{Builder, Runtime};
@@ -47,7 +46,7 @@ fn main() -> Result<(), Failure> {
                 let mark = sent.to_le_bytes();
                 let len = size.min(mark.len());
                 content[..len].copy_from_slice(&mark[..len]);
-                channel.send_bytes(Bytes::copy_from_slice(&content)).await?;
+                channel.send_slice(&content).await?;
                 sent += 1;
             }
             let fate = channel.close().await?;

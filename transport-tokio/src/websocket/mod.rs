@@ -138,7 +138,7 @@ impl Decoder {
         let whole = Header::parse(input).map_or(2, |header| {
             header.len.saturating_add(usize::try_from(header.payload).unwrap_or(usize::MAX))
         });
-        whole.saturating_sub(input.len())
+        whole.saturating_sub(input.len()).max(1)
     }
 
     /// Whether a frame with this header may come now.
