@@ -42,6 +42,7 @@ enum Entry {
 }
 
 /// A record that is being written: packets, at least one, each behind its length.
+#[derive(Default)]
 struct Draft {
     /// Room for the prefix, or packets that are gone; then packets.
     frame: BytesMut,
@@ -193,12 +194,6 @@ impl Packets {
             }
             (_, entry) => self.entries.push_back(entry),
         }
-    }
-}
-
-impl Default for Draft {
-    fn default() -> Self {
-        Self { frame: BytesMut::new(), start: 0, packets: 0, cost: 0 }
     }
 }
 
