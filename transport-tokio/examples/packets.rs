@@ -42,7 +42,7 @@ fn main() -> Result<(), Failure> {
             let (before, start) = (cpu_seconds(), Instant::now());
             let mut content = vec![0; size];
             let mut sent = 0_u64;
-            while sent % 1024 != 0 || start.elapsed() < Duration::from_secs_f64(seconds) {
+            while !sent.is_multiple_of(1024) || start.elapsed() < Duration::from_secs_f64(seconds) {
                 let mark = sent.to_le_bytes();
                 let len = size.min(mark.len());
                 content[..len].copy_from_slice(&mark[..len]);
