@@ -144,6 +144,14 @@ impl Channel {
         self.sender.send_bytes(packet).await
     }
 
+    /// The same for bytes that stay where they are: a copy is sent. For short packets it is the cheapest way.
+    ///
+    /// # Errors
+    /// The packet was not taken, and the error says why.
+    pub async fn send_slice(&self, packet: &[u8]) -> Result<u64, SendError> {
+        self.sender.send_slice(packet).await
+    }
+
     /// The next packet, which must be a `P`; nothing after the channel has been closed in good order and all has been received. Nothing is
     /// lost if the future is dropped.
     ///
@@ -160,6 +168,16 @@ impl Channel {
     /// [`ChannelError::Ended`] if the channel is over and not in good order. What had arrived before is received first.
     pub async fn receive_bytes(&self) -> Result<Option<Bytes>, ChannelError> {
         self.receiver.receive_bytes().await
+    }
+
+    /// Waits for the next packet and puts it behind those in `into`, with those that have come after it: `limit` at most, where
+    /// 0 counts as 1. Returns how many these are; 0 after the channel has been closed in good order and all has been received. Nothing is lost if the
+    /// future is dropped.
+    ///
+    /// # Errors
+    /// Like [`receive_bytes`](Self::receive_bytes).
+    pub async fn receive_many(&self, into: &mut Vec<Bytes>, limit: usize) -> Result<usize, ChannelError> {
+        self.receiver.receive_many(into, limit).await
     }
 
     /// Receives the next packet and gives it to its handler in `registry`. Returns false, and calls none, after the channel has been
@@ -267,7 +285,7 @@ impl Sender {
     /// The packet was not taken, and the error says why.
     pub async fn send<P: Packet>(&self, packet: &P) -> Result<u64, SendError> {
         let bytes = packet::encode(packet).map_err(SendError::Encode)?;
-        self.handle.pipe.send(bytes).await
+        self.send_bytes(bytes).await
     }
 
     /// See [`Channel::send_bytes`].
@@ -275,7 +293,16 @@ impl Sender {
     /// # Errors
     /// The packet was not taken, and the error says why.
     pub async fn send_bytes(&self, packet: impl Into<Bytes>) -> Result<u64, SendError> {
-        self.handle.pipe.send(packet.into()).await
+        let packet = packet.into();
+        self.handle.pipe.send(packet.len(), |packets| packets.push(packet)).await
+    }
+
+    /// See [`Channel::send_slice`].
+    ///
+    /// # Errors
+    /// The packet was not taken, and the error says why.
+    pub async fn send_slice(&self, packet: &[u8]) -> Result<u64, SendError> {
+        self.handle.pipe.send(packet.len(), |packets| packets.push_slice(packet)).await
     }
 
     /// See [`Channel::delivered`].
@@ -327,6 +354,14 @@ impl Receiver {
     /// The channel is over and not in good order.
     pub async fn receive_bytes(&self) -> Result<Option<Bytes>, ChannelError> {
         self.handle.pipe.receive().await
+    }
+
+    /// See [`Channel::receive_many`].
+    ///
+    /// # Errors
+    /// The channel is over and not in good order.
+    pub async fn receive_many(&self, into: &mut Vec<Bytes>, limit: usize) -> Result<usize, ChannelError> {
+        self.handle.pipe.receive_many(into, limit).await
     }
 
     /// See [`Channel::receive_with`].

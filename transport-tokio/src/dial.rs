@@ -10,13 +10,14 @@ use phantom_core::wire::SUBPROTOCOL;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, OtherError};
 use tokio::net::TcpStream;
-use tokio_tungstenite::client_async_with_config;
+use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 
+use crate::ahead::Ahead;
 use crate::error::ProxyProblem;
 use crate::proxy::{Proxies, Proxy};
 use crate::socket::{Socket, Transport};
@@ -146,8 +147,11 @@ async fn upgrade(
     let had_token = authorization.is_some();
     request.headers_mut().extend(authorization.map(|value| (AUTHORIZATION, value)));
     request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-    match client_async_with_config(request, transport, Some(Socket::config())).await {
-        Ok((websocket, _)) => Ok(Socket::new(websocket)),
+    match client_async(request, Ahead::new(transport)).await {
+        Ok((websocket, _)) => {
+            let (transport, input) = websocket.into_inner().into_parts();
+            Ok(Socket::new(transport, input))
+        }
         Err(WebSocketError::Http(response)) => Err(match response.status().as_u16() {
             401 => Error::Unauthorized { relay, had_token },
             status => Error::Http { relay, status },

@@ -10,10 +10,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use phantom_core::client::{
-    Client as Machine, ConnectError, End, Event as News, Fate, Held, Input, Output, RequestError, SendError,
-    SetKeyError, Traffic,
+    Batch, Client as Machine, ConnectError, End, Event as News, Fate, Held, Input, Output, Packets,
+    RequestError, SendError, SetKeyError, Traffic,
 };
 use phantom_core::crypto::EncryptionKey;
 use phantom_core::id::{ChannelId, PeerId, RequestId};
@@ -86,9 +85,9 @@ pub(crate) struct Driver {
 struct Lane {
     pipe: Arc<Pipe>,
     /// Taken from the outbox, and not by the machine yet.
-    staged: VecDeque<Bytes>,
-    /// Memory for packets on their way from the machine to the inbox; empty between turns.
-    scratch: VecDeque<Bytes>,
+    staged: Packets,
+    /// Memory for batches on their way from the machine to the inbox; empty between turns.
+    scratch: VecDeque<Batch>,
     /// The machine has been told to end it.
     finished: bool,
 }
@@ -294,7 +293,7 @@ impl Driver {
                     self.trace.dial(&self.link.relay());
                     dialled = true;
                 }
-                Output::Transmit(frame) => self.link.feed(frame),
+                Output::Transmit(frame) => self.link.feed(&frame),
                 Output::HangUp(code) => self.hang_up(code),
                 Output::Event(event) => self.on_event(now, event),
             }
@@ -478,7 +477,7 @@ impl Drop for Driver {
 
 impl Lane {
     fn new(pipe: Arc<Pipe>) -> Self {
-        Self { pipe, staged: VecDeque::new(), scratch: VecDeque::new(), finished: false }
+        Self { pipe, staged: Packets::new(), scratch: VecDeque::new(), finished: false }
     }
 
     /// Gives the machine what it takes of the outbox. What it does not take waits for [`News::Writable`].
@@ -502,7 +501,7 @@ impl Lane {
                 Err(SendError::Full) => return,
                 // The other side has finished. What was not taken is counted as unsent.
                 Err(_) => {
-                    self.staged.clear();
+                    self.staged = Packets::new();
                     return self.pipe.shut();
                 }
             }
@@ -518,6 +517,6 @@ impl Lane {
     }
 
     fn fill_inbox(&mut self, now: Instant, id: ChannelId, machine: &mut Machine) {
-        self.pipe.fill_inbox(&mut self.scratch, || machine.receive(now, id));
+        self.pipe.fill_inbox(&mut self.scratch, || machine.receive_batch(now, id));
     }
 }

@@ -41,6 +41,7 @@
 //! [`Channel::receive_bytes`]. Where a call goes on though nobody waits for it, its text says so. The library starts no threads, prints nothing, and panics on nothing that comes from outside.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod builder;
 mod channel;
 mod client;
@@ -66,6 +67,7 @@ mod tunnel;
 mod url;
 mod wait;
 mod waker;
+mod websocket;
 
 pub use builder::ClientBuilder;
 pub use channel::{Channel, Receiver, Sender};

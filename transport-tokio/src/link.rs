@@ -114,7 +114,7 @@ impl Link {
         }
     }
 
-    pub(crate) fn feed(&mut self, frame: Bytes) {
+    pub(crate) fn feed(&mut self, frame: &Bytes) {
         if let State::Up(socket) = &mut self.state {
             socket.feed(frame);
         }

@@ -1,7 +1,8 @@
 //! What a channel's handles and the driver share: packets on their way in either direction, and what the channel has come to.
 //!
 //! Each part is behind its own lock, held for a few instructions and never across an `await`. Packets cross in batches: the
-//! driver swaps the whole outbox out, and fills the inbox to its brim. An outbox is full at [`OUTBOX_MAX_BYTES`]; an inbox is full at [`INBOX_MAX_BYTES`],
+//! driver swaps the whole outbox out, in which packets lie as they will be sealed, and fills the inbox to its brim with what came
+//! in one record. An outbox is full at [`OUTBOX_MAX`]; an inbox is full at [`INBOX_MAX`],
 //! and the rest waits in the machine, where the end-to-end window counts it.
 
 mod status;
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use phantom_core::client::{End, Fate, PACKET_MAX_UNSECURED};
+use phantom_core::client::{Batch, End, Fate, PACKET_MAX_UNSECURED, Packets};
 use phantom_core::crypto::Role;
 use phantom_core::id::{ChannelId, PeerId};
 use tokio::sync::Notify;
@@ -21,11 +22,11 @@ use self::status::Status;
 use crate::waker::DriverWaker;
 use crate::{ChannelError, ChannelState, ChannelStats, SendError};
 
-/// Bytes of packets in an outbox; each packet counts [`PACKET_OVERHEAD`] more than it has. One packet always fits.
-const OUTBOX_MAX_BYTES: usize = 256 << 10;
-/// Bytes of packets in an inbox, counted alike.
-const INBOX_MAX_BYTES: usize = 256 << 10;
-const PACKET_OVERHEAD: usize = 32;
+/// What packets in an outbox may count: their bytes, and 32 more for each. One packet always fits.
+const OUTBOX_MAX: usize = 256 << 10;
+/// What batches in an inbox may count: their bytes, and [`BATCH_OVERHEAD`] more for each.
+const INBOX_MAX: usize = 256 << 10;
+const BATCH_OVERHEAD: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Pipe {
@@ -51,8 +52,7 @@ pub(crate) struct Pipe {
 
 #[derive(Debug)]
 struct Outbox {
-    packets: VecDeque<Bytes>,
-    bytes: usize,
+    packets: Packets,
     packet_max: usize,
     /// Packets ever taken; also the number of the latest.
     accepted: u64,
@@ -72,8 +72,9 @@ enum Gate {
 
 #[derive(Debug, Default)]
 struct Inbox {
-    packets: VecDeque<Bytes>,
-    bytes: usize,
+    batches: VecDeque<Batch>,
+    /// What they count.
+    size: usize,
     /// The machine has, or may have, more.
     more: bool,
     /// Packets and bytes that were taken.
@@ -91,8 +92,7 @@ impl Pipe {
             role,
             opened_at: Instant::now(),
             outbox: Mutex::new(Outbox {
-                packets: VecDeque::new(),
-                bytes: 0,
+                packets: Packets::new(),
                 packet_max: PACKET_MAX_UNSECURED,
                 accepted: 0,
                 accepted_bytes: 0,
@@ -111,28 +111,21 @@ impl Pipe {
 
     // What the handles do.
 
-    /// Puts a packet into the outbox, when there is room, and returns its number.
-    pub(crate) async fn send(&self, mut packet: Bytes) -> Result<u64, SendError> {
+    /// Lets `put` put a packet of `len` bytes into the outbox, when there is room, and returns its number.
+    pub(crate) async fn send(&self, len: usize, put: impl FnOnce(&mut Packets)) -> Result<u64, SendError> {
+        let mut put = Some(put);
         loop {
-            if let Some(done) = self.try_send(&mut packet) {
+            if let Some(done) = self.try_send(len, &mut put) {
                 return done;
             }
             // The driver may have made room between the look and the wait: look again once it can no longer be missed.
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
-            if let Some(done) = self.try_send(&mut packet) {
+            if let Some(done) = self.try_send(len, &mut put) {
                 return done;
             }
             room.await;
         }
-    }
-
-    /// Nothing if the outbox is full; otherwise whether a packet of this length would be taken.
-    pub(crate) fn admits(&self, len: usize) -> Option<Result<(), SendError>> {
-        let outbox = lock(&self.outbox);
-        let admitted = outbox.admits(len);
-        drop(outbox);
-        admitted.map(|admitted| admitted.map_err(|refused| self.refusal(refused)))
     }
 
     /// The same error, with the end if there is one.
@@ -143,17 +136,22 @@ impl Pipe {
         }
     }
 
-    /// Nothing if the outbox is full; otherwise the packet has been taken out of its place, or refused.
-    pub(crate) fn try_send(&self, packet: &mut Bytes) -> Option<Result<u64, SendError>> {
+    /// Nothing if the outbox is full; otherwise the packet has been put there, or refused.
+    pub(crate) fn try_send(
+        &self,
+        len: usize,
+        put: &mut Option<impl FnOnce(&mut Packets)>,
+    ) -> Option<Result<u64, SendError>> {
         let mut outbox = lock(&self.outbox);
-        if let Err(refused) = outbox.admits(packet.len())? {
+        if let Err(refused) = outbox.admits(len)? {
             drop(outbox);
             return Some(Err(self.refusal(refused)));
         }
         let was_empty = outbox.packets.is_empty();
-        outbox.bytes += packet.len() + PACKET_OVERHEAD;
-        outbox.accepted_bytes += packet.len() as u64;
-        outbox.packets.push_back(std::mem::take(packet));
+        if let Some(put) = put.take() {
+            put(&mut outbox.packets);
+        }
+        outbox.accepted_bytes += len as u64;
         outbox.accepted += 1;
         let number = outbox.accepted;
         drop(outbox);
@@ -166,26 +164,53 @@ impl Pipe {
 
     /// The next packet; nothing after an end in good order.
     pub(crate) async fn receive(&self) -> Result<Option<Bytes>, ChannelError> {
+        self.take(Inbox::next).await
+    }
+
+    /// Puts packets behind those in `into`, `limit` at most and at least 1, and returns how many; 0 after an end in good order.
+    pub(crate) async fn receive_many(
+        &self,
+        into: &mut Vec<Bytes>,
+        limit: usize,
+    ) -> Result<usize, ChannelError> {
+        let before = into.len();
+        self.take(|inbox| {
+            into.extend(std::iter::from_fn(|| inbox.next()).take(limit.max(1)));
+            (into.len() > before).then_some(())
+        })
+        .await?;
+        Ok(into.len() - before)
+    }
+
+    async fn take<T>(
+        &self,
+        mut take: impl FnMut(&mut Inbox) -> Option<T>,
+    ) -> Result<Option<T>, ChannelError> {
         loop {
-            if let Some(done) = self.try_receive() {
+            if let Some(done) = self.try_take(&mut take) {
                 return done;
             }
             let mut readable = std::pin::pin!(self.readable.notified());
             readable.as_mut().enable();
-            if let Some(done) = self.try_receive() {
+            if let Some(done) = self.try_take(&mut take) {
                 return done;
             }
             readable.await;
         }
     }
 
+    /// Nothing if there is no packet now, but may be one later.
     pub(crate) fn try_receive(&self) -> Option<Result<Option<Bytes>, ChannelError>> {
+        self.try_take(Inbox::next)
+    }
+
+    fn try_take<T>(
+        &self,
+        take: impl FnOnce(&mut Inbox) -> Option<T>,
+    ) -> Option<Result<Option<T>, ChannelError>> {
         let mut inbox = lock(&self.inbox);
-        if let Some(packet) = inbox.packets.pop_front() {
-            inbox.bytes -= packet.len() + PACKET_OVERHEAD;
-            inbox.taken.0 += 1;
-            inbox.taken.1 += packet.len() as u64;
-            let wants_more = inbox.more && inbox.bytes <= INBOX_MAX_BYTES / 2;
+        if let Some(taken) = take(&mut inbox) {
+            let wants_more = inbox.more && inbox.size <= INBOX_MAX / 2;
             if wants_more {
                 inbox.more = false;
             }
@@ -193,7 +218,7 @@ impl Pipe {
             if wants_more {
                 self.wake_driver();
             }
-            return Some(Ok(Some(packet)));
+            return Some(Ok(Some(taken)));
         }
         if !inbox.over {
             return None;
@@ -210,8 +235,8 @@ impl Pipe {
     pub(crate) fn discard(&self) {
         let mut inbox = lock(&self.inbox);
         inbox.discard = true;
-        inbox.packets.clear();
-        inbox.bytes = 0;
+        inbox.batches.clear();
+        inbox.size = 0;
         drop(inbox);
         self.wake_driver();
     }
@@ -340,11 +365,10 @@ impl Pipe {
     }
 
     /// Moves everything from the outbox into `into`, which is empty. Returns whether it was the last there will be.
-    pub(crate) fn take_outbox(&self, into: &mut VecDeque<Bytes>) -> bool {
+    pub(crate) fn take_outbox(&self, into: &mut Packets) -> bool {
         let mut outbox = lock(&self.outbox);
         let had_some = !outbox.packets.is_empty();
         std::mem::swap(&mut outbox.packets, into);
-        outbox.bytes = 0;
         let last = matches!(outbox.gate, Gate::Finishing);
         drop(outbox);
         if had_some {
@@ -354,47 +378,46 @@ impl Pipe {
     }
 
     /// Fills the inbox from `take`, as far as there is room. `scratch` is empty before and after.
-    pub(crate) fn fill_inbox(&self, scratch: &mut VecDeque<Bytes>, mut take: impl FnMut() -> Option<Bytes>) {
+    pub(crate) fn fill_inbox(&self, scratch: &mut VecDeque<Batch>, mut take: impl FnMut() -> Option<Batch>) {
         loop {
-            let (mut room, discard) = {
+            let (room, discard) = {
                 let inbox = lock(&self.inbox);
-                (INBOX_MAX_BYTES.saturating_sub(inbox.bytes), inbox.discard)
+                (INBOX_MAX.saturating_sub(inbox.size), inbox.discard)
             };
             if discard {
                 while take().is_some() {}
                 return;
             }
-            let mut more = true;
-            while room > 0 {
-                let Some(packet) = take() else {
+            let (mut more, mut size) = (true, 0);
+            while size < room {
+                let Some(batch) = take() else {
                     more = false;
                     break;
                 };
-                room = room.saturating_sub(packet.len() + PACKET_OVERHEAD);
-                scratch.push_back(packet);
+                size += size_of(&batch);
+                scratch.push_back(batch);
             }
-            if !self.put_inbox(scratch, more) {
+            if !self.put_inbox(scratch, size, more) {
                 return;
             }
         }
     }
 
     /// Returns whether the receiver has been so quick that more should come at once.
-    fn put_inbox(&self, packets: &mut VecDeque<Bytes>, more: bool) -> bool {
-        let bytes: usize = packets.iter().map(|packet| packet.len() + PACKET_OVERHEAD).sum();
+    fn put_inbox(&self, batches: &mut VecDeque<Batch>, size: usize, more: bool) -> bool {
         let mut inbox = lock(&self.inbox);
-        let hungry = more && inbox.bytes + bytes <= INBOX_MAX_BYTES / 2;
+        let hungry = more && inbox.size + size <= INBOX_MAX / 2;
         inbox.more = more && !hungry;
         if inbox.discard {
-            packets.clear();
+            batches.clear();
             return more;
         }
-        inbox.bytes += bytes;
-        let news = !packets.is_empty();
-        if inbox.packets.is_empty() {
-            std::mem::swap(&mut inbox.packets, packets);
+        inbox.size += size;
+        let news = !batches.is_empty();
+        if inbox.batches.is_empty() {
+            std::mem::swap(&mut inbox.batches, batches);
         } else {
-            inbox.packets.append(packets);
+            inbox.batches.append(batches);
         }
         drop(inbox);
         if news {
@@ -456,8 +479,7 @@ impl Pipe {
     pub(crate) fn on_end(&self, end: End, mut fate: Fate) {
         let mut outbox = lock(&self.outbox);
         outbox.gate = Gate::Shut;
-        outbox.packets = VecDeque::new();
-        outbox.bytes = 0;
+        outbox.packets = Packets::new();
         fate.unsent = outbox.accepted - fate.delivered - fate.uncertain;
         drop(outbox);
         self.change(|status| {
@@ -486,9 +508,31 @@ impl Outbox {
         if len > max {
             return Some(Err(SendError::TooLarge { len, max }));
         }
-        let full = !self.packets.is_empty() && self.bytes + len + PACKET_OVERHEAD > OUTBOX_MAX_BYTES;
+        let full = !self.packets.is_empty() && self.packets.cost() + len > OUTBOX_MAX;
         (!full).then_some(Ok(()))
     }
+}
+
+impl Inbox {
+    fn next(&mut self) -> Option<Bytes> {
+        let batch = self.batches.front_mut()?;
+        let before = size_of(batch);
+        let packet = batch.next()?;
+        if batch.is_empty() {
+            self.size -= before;
+            self.batches.pop_front();
+        } else {
+            self.size -= before - size_of(batch);
+        }
+        self.taken.0 += 1;
+        self.taken.1 += packet.len() as u64;
+        Some(packet)
+    }
+}
+
+/// What a batch counts in an inbox.
+fn size_of(batch: &Batch) -> usize {
+    batch.size() + BATCH_OVERHEAD
 }
 
 /// A lock is held for a few instructions that cannot panic, so a poisoned one is still right.

@@ -1,36 +1,40 @@
 //! One WebSocket as the machine sees it: whole frames in and out, and why it closed.
 
+use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::{Sink, SinkExt, Stream as _, StreamExt};
+use bytes::{Buf, Bytes, BytesMut};
 use phantom_core::time::Duration;
 use phantom_core::wire::{CloseCode, FRAME_MAX};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WebSocketCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Message};
 
-/// Bytes that are given to the socket before it must have passed them on to the system.
+use crate::websocket::{self, Decoder, opcode, put_frame};
+
+/// Bytes that wait here before the system must have taken some.
 pub(crate) const ROOM: usize = 256 << 10;
-/// Bytes that tungstenite gathers before it writes of itself, and reads at once.
-const BUFFER: usize = 128 << 10;
+/// What is read at once. Packets that wait for the application may keep a buffer of this size each.
+const READ: usize = 64 << 10;
 /// Frames that are no data may go beyond [`ROOM`]; from here on nothing is read that might call for more of them.
 const BACKLOG_MAX: usize = ROOM + (1 << 20);
 /// How long the relay may take to answer a goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) struct Socket {
-    websocket: WebSocketStream<Transport>,
-    /// Bytes given to the socket since it was last empty.
-    fed: usize,
+    transport: Transport,
+    decoder: Decoder,
+    /// Read, and not decoded.
+    input: BytesMut,
+    /// To be written.
+    output: BytesMut,
+    masks: Masks,
     /// Writing has failed. What has been received is still read: the relay may have said why.
     mute: bool,
+    /// The code of the relay's goodbye, which is to be answered with the same.
+    closed: Option<CloseCode>,
 }
 
 /// What came over a socket.
@@ -45,79 +49,110 @@ pub(crate) enum Incoming {
 }
 
 impl Socket {
-    pub(crate) fn new(websocket: WebSocketStream<Transport>) -> Self {
-        Self { websocket, fed: 0, mute: false }
-    }
-
-    /// Limits for tungstenite: no message longer than a frame, and buffers that hold a few.
-    pub(crate) fn config() -> WebSocketConfig {
-        WebSocketConfig::default()
-            .read_buffer_size(BUFFER)
-            .write_buffer_size(BUFFER)
-            .max_message_size(Some(FRAME_MAX))
-            .max_frame_size(Some(FRAME_MAX))
+    /// A socket after its handshake, with what has come behind that.
+    pub(crate) fn new(transport: Transport, input: BytesMut) -> Self {
+        Self {
+            transport,
+            decoder: Decoder::new(FRAME_MAX),
+            input,
+            output: BytesMut::new(),
+            masks: Masks::default(),
+            mute: false,
+            closed: None,
+        }
     }
 
     /// The next thing that comes.
     pub(crate) fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
-        if self.fed > BACKLOG_MAX && !self.mute {
+        if self.output.len() > BACKLOG_MAX && !self.mute {
             // `poll_flush` has left its waker.
             return Poll::Pending;
         }
         loop {
-            let message = ready!(Pin::new(&mut self.websocket).poll_next(cx));
-            return Poll::Ready(match message {
-                Some(Ok(Message::Binary(frame))) => Incoming::Frame(owned(frame)),
-                Some(Ok(Message::Text(_))) => Incoming::Invalid(CloseCode::NotBinary),
-                Some(Ok(Message::Close(frame))) => {
-                    Incoming::Closed { code: frame.and_then(|frame| CloseCode::from_wire(frame.code.into())) }
-                }
-                Some(Ok(_)) => continue,
-                Some(Err(tungstenite::Error::Capacity(_))) => Incoming::Invalid(CloseCode::TooLarge),
-                Some(Err(_)) | None => Incoming::Closed { code: None },
-            });
+            while let Some(incoming) = self.decoder.next(&mut self.input) {
+                return Poll::Ready(match incoming {
+                    websocket::Incoming::Message(frame) => Incoming::Frame(frame),
+                    websocket::Incoming::Ping(payload) => {
+                        self.put(opcode::PONG, &payload);
+                        continue;
+                    }
+                    websocket::Incoming::Close(code) => {
+                        self.closed = code.and_then(CloseCode::from_wire);
+                        Incoming::Closed { code: self.closed }
+                    }
+                    websocket::Incoming::Text => Incoming::Invalid(CloseCode::NotBinary),
+                    websocket::Incoming::TooLarge => Incoming::Invalid(CloseCode::TooLarge),
+                    websocket::Incoming::Broken => Incoming::Closed { code: None },
+                });
+            }
+            if !matches!(ready!(self.poll_fill(cx)), Ok(1..)) {
+                return Poll::Ready(Incoming::Closed { code: None });
+            }
         }
+    }
+
+    /// Reads once.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(self.decoder.missing(&self.input).max(READ / 2));
+        pin!(self.transport.read_buf(&mut self.input)).poll(cx)
     }
 
     /// How many more bytes of data the socket takes now.
     pub(crate) fn room(&self) -> usize {
-        if self.mute { 0 } else { ROOM.saturating_sub(self.fed) }
+        if self.mute { 0 } else { ROOM.saturating_sub(self.output.len()) }
     }
 
     /// Gives a frame to the socket; it leaves with the next flush at the latest.
-    pub(crate) fn feed(&mut self, frame: Bytes) {
+    pub(crate) fn feed(&mut self, frame: &Bytes) {
+        self.put(opcode::BINARY, frame);
+    }
+
+    fn put(&mut self, opcode: u8, payload: &[u8]) {
         if self.mute {
             return;
         }
-        self.fed += frame.len();
-        // Not preceded by `poll_ready`: `room` does its work, and tungstenite keeps what the system does not take.
-        self.mute = Pin::new(&mut self.websocket).start_send(Message::Binary(frame)).is_err();
+        match self.masks.next() {
+            Ok(mask) => put_frame(&mut self.output, opcode, payload, mask),
+            Err(_) => self.mute = true,
+        }
     }
 
     /// Passes on to the system what has been fed. Returns whether there was anything and it is all gone.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.fed == 0 || self.mute {
+        if self.output.is_empty() || self.mute {
             return false;
         }
-        match Pin::new(&mut self.websocket).poll_flush(cx) {
-            Poll::Pending => false,
-            Poll::Ready(Ok(())) => {
-                self.fed = 0;
-                true
+        while !self.output.is_empty() {
+            match Pin::new(&mut self.transport).poll_write(cx, &self.output) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(written @ 1..)) => self.output.advance(written),
+                Poll::Ready(_) => {
+                    self.mute = true;
+                    return false;
+                }
             }
-            Poll::Ready(Err(_)) => {
-                self.mute = true;
-                false
+        }
+        match Pin::new(&mut self.transport).poll_flush(cx) {
+            Poll::Pending => false,
+            Poll::Ready(result) => {
+                self.mute = result.is_err();
+                !self.mute
             }
         }
     }
 
-    /// Says goodbye with this code and waits a moment for the answer.
+    /// Says goodbye with this code, or answers the relay's, and waits a moment for the end.
     pub(crate) async fn close(mut self, code: CloseCode) {
-        let goodbye = CloseFrame { code: WebSocketCode::from(code.to_wire()), reason: "".into() };
+        let code = self.closed.unwrap_or(code);
+        self.put(opcode::CLOSE, &code.to_wire().to_be_bytes());
         let farewell = async {
-            if self.websocket.send(Message::Close(Some(goodbye))).await.is_ok() {
-                while let Some(Ok(_)) = self.websocket.next().await {}
+            if self.mute || self.transport.write_all(&self.output).await.is_err() {
+                return;
+            }
+            // What still comes is for nobody; the relay ends the connection when it has the last frame.
+            let _ = self.transport.flush().await;
+            while let Ok(1..) = self.transport.read_buf(&mut self.input).await {
+                self.input.clear();
             }
         };
         // A relay that does not answer is left without.
@@ -125,9 +160,21 @@ impl Socket {
     }
 }
 
-/// The frame as a buffer of its own: the same memory if nobody else holds it, which tungstenite's read buffer mostly does.
-fn owned(frame: Bytes) -> BytesMut {
-    frame.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared))
+/// Masks for frames, which must be unpredictable (RFC 6455, section 10.3); drawn from the system many at a time.
+#[derive(Default)]
+struct Masks {
+    drawn: Bytes,
+}
+
+impl Masks {
+    fn next(&mut self) -> Result<[u8; 4], getrandom::Error> {
+        if self.drawn.len() < 4 {
+            let mut fresh = vec![0; 256];
+            getrandom::fill(&mut fresh)?;
+            self.drawn = fresh.into();
+        }
+        Ok(self.drawn.get_u32().to_be_bytes())
+    }
 }
 
 /// What is below the WebSocket.

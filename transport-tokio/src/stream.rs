@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use phantom_core::client::{End, PACKET_MAX_UNSECURED};
+use phantom_core::client::{End, PACKET_MAX_UNSECURED, Packets};
 use phantom_core::id::{ChannelId, PeerId};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
@@ -204,11 +204,8 @@ impl ByteWriter {
     /// Sends one packet. Nobody else sends over this channel.
     fn poll_send(&mut self, cx: &mut Context<'_>, part: &[u8]) -> Poll<Result<u64, SendError>> {
         let pipe = &self.handle.pipe;
-        // Copied only when there is room for it.
-        self.wait.poll(cx, &pipe.room, || match pipe.admits(part.len())? {
-            Ok(()) => pipe.try_send(&mut Bytes::copy_from_slice(part)),
-            Err(refused) => Some(Err(refused)),
-        })
+        let mut put = Some(|packets: &mut Packets| packets.push_slice(part));
+        self.wait.poll(cx, &pipe.room, || pipe.try_send(part.len(), &mut put))
     }
 }
 

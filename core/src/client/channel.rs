@@ -20,9 +20,10 @@ use super::agreement::{Agreement, Means, News, Step};
 use super::event::{End, Event, Fate, Held, Traffic};
 use super::limits::{LINGER, REJOIN_REPEAT};
 use super::message::{Confirm, Message};
+use super::packets::Packets;
 use super::queue::SendQueue;
 use super::session::{Fault, Outcome, Session};
-use super::unread::Unread;
+use super::unread::{Batch, Unread};
 use super::{ClientLimits, Output, SendError};
 use crate::crypto::exchange::Inputs;
 use crate::crypto::{EncryptionKey, GuessBudget, Role};
@@ -162,14 +163,12 @@ impl Channel {
         self.queue.push(packet).ok_or(SendError::Full)
     }
 
-    pub(super) fn send_all(&mut self, packets: &mut VecDeque<Bytes>) -> Result<(), SendError> {
-        while let Some(next) = packets.front() {
-            self.check_len(next.len())?;
-            if !self.queue.admits(next.len()) {
+    pub(super) fn send_all(&mut self, packets: &mut Packets) -> Result<(), SendError> {
+        while let Some((cost, longest)) = packets.first_entry() {
+            self.check_len(longest)?;
+            if !self.queue.push_first(packets, cost) {
                 return Err(SendError::Full);
             }
-            let packet = packets.pop_front().unwrap_or_default();
-            self.queue.push(packet).ok_or(SendError::Full)?;
         }
         Ok(())
     }
@@ -186,14 +185,27 @@ impl Channel {
     }
 
     pub(super) fn take(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
-        let (packet, more) = match &mut self.stage {
-            Stage::Secured { session, .. } => (session.take(), session.is_readable()),
-            Stage::Ended { unread, .. } => (unread.take(), !unread.is_empty()),
+        self.take_with(cx, Session::take, Unread::take)
+    }
+
+    pub(super) fn take_batch(&mut self, cx: &mut Context<'_>) -> Option<Batch> {
+        self.take_with(cx, Session::take_batch, Unread::take_batch)
+    }
+
+    fn take_with<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        live: impl FnOnce(&mut Session) -> Option<T>,
+        over: impl FnOnce(&mut Unread) -> Option<T>,
+    ) -> Option<T> {
+        let (taken, more) = match &mut self.stage {
+            Stage::Secured { session, .. } => (live(session), session.is_readable()),
+            Stage::Ended { unread, .. } => (over(unread), !unread.is_empty()),
             Stage::Agreeing { .. } => return None,
         };
         self.told_readable &= more;
         self.settle(cx);
-        packet
+        taken
     }
 
     /// Ends the channel in good order: what is queued is sent first. Before it is secured it ends at once.
@@ -322,9 +334,15 @@ impl Channel {
             Stage::Secured { session, .. } => session.is_proven(),
             _ => !found,
         };
+        // Who is secured says more than CLOSE before it goes: ABORT, or all that is left to say. So the other side is not, it has given
+        // up, and it will not come back. On a way found by REJOIN it may be somebody else who has.
+        let given_up = word == Some(Ended::Closed) && !found;
         match &self.stage {
             Stage::Ended { .. } => {}
-            Stage::Agreeing { agreement, .. } if agreement.confirmed().is_none() => {
+            Stage::Agreeing { agreement, .. } if given_up || agreement.confirmed().is_none() => {
+                self.end(End::Left(word), cx);
+            }
+            Stage::Secured { session, .. } if given_up && !session.peer_opened() => {
                 self.end(End::Left(word), cx);
             }
             _ => {

@@ -8,12 +8,15 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::message::item;
-use super::unread::{Unread, is_many};
+use super::unread::{Batch, Unread, is_many};
 use crate::crypto::record::{Data, HEADER, OpenError, Opener, TAG};
 
 /// A packet shorter than this is copied out of the buffer it came in: that may be a large one, shared by many frames, and would
 /// live as long as the packet waits.
 const COPY_MAX: usize = 4096;
+
+/// What a packet is put together in at first, unless its first part is short: it holds one of 64 KiB and what stands around that.
+const ASSEMBLY_FIRST: usize = 80 << 10;
 
 pub(super) struct Inbound {
     opener: Opener<Data>,
@@ -82,6 +85,9 @@ impl Inbound {
                 if packet.len() + body.len() > self.packet_max {
                     return None;
                 }
+                if packet.is_empty() {
+                    packet.reserve((5 * body.len()).min(ASSEMBLY_FIRST).min(self.packet_max));
+                }
                 packet.extend_from_slice(&body);
                 *cost += wire;
             }
@@ -125,6 +131,13 @@ impl Inbound {
         let packet = self.unread.take();
         self.move_edge();
         packet
+    }
+
+    /// The next packets for the application, those that came together.
+    pub(super) fn take_batch(&mut self) -> Option<Batch> {
+        let batch = self.unread.take_batch();
+        self.move_edge();
+        batch
     }
 
     /// Whether a packet can be taken.

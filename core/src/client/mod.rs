@@ -2,7 +2,7 @@
 //!
 //! Where things are: the link and its state table in `link`, requests and their state table in `pairing`, one channel and its stages
 //! in `channel`, the key agreement and its state table in `agreement`, a secured channel in `session` with its two halves `outbound`
-//! and `inbound`, packets that wait to be sealed in `queue` and to be taken in `unread`, what two clients say to each other in
+//! and `inbound`, packets that wait to be sealed in `queue`, laid out as in `packets`, and to be taken in `unread`, what two clients say to each other in
 //! `message`, every limit in `limits`.
 
 mod agreement;
@@ -15,6 +15,7 @@ mod limits;
 mod link;
 mod message;
 mod outbound;
+mod packets;
 mod pairing;
 mod queue;
 mod session;
@@ -30,6 +31,8 @@ pub use error::{ConnectError, NoChannel, RequestError, SendError, SetKeyError};
 pub use event::{End, Event, Fate, Held, Traffic};
 pub use io::{ClientConfig, Input, Output};
 pub use limits::ClientLimits;
+pub use packets::Packets;
+pub use unread::Batch;
 
 use crate::Deadline;
 use crate::crypto::exchange::Inputs;
@@ -505,7 +508,7 @@ impl Client {
         &mut self,
         now: Instant,
         channel: ChannelId,
-        packets: &mut VecDeque<Bytes>,
+        packets: &mut Packets,
     ) -> Result<(), SendError> {
         self.now = self.now.max(now);
         self.channels.get_mut(&channel).ok_or(SendError::NoChannel)?.send_all(packets)
@@ -515,6 +518,12 @@ impl Client {
     pub fn receive(&mut self, now: Instant, channel: ChannelId) -> Option<Bytes> {
         self.now = self.now.max(now);
         self.with_channel(channel, Channel::take).flatten()
+    }
+
+    /// Takes the next packets that have arrived together, as [`receive`](Self::receive) does with one.
+    pub fn receive_batch(&mut self, now: Instant, channel: ChannelId) -> Option<Batch> {
+        self.now = self.now.max(now);
+        self.with_channel(channel, Channel::take_batch).flatten()
     }
 
     /// Ends a channel in good order: everything queued is sent first, and the end is told by [`Event::Closed`] once both sides have

@@ -1,7 +1,7 @@
 //! The sending half of a session: what waits, what is sealed, what the other side has not confirmed yet.
 //!
 //! * A packet waits unsealed until the transport asks for bytes. Then the next record takes as many whole packets as fit, so
-//!   an idle link sends at once and a busy one shares records, with no delay and no timer.
+//!   an idle link sends at once and a busy one shares records, with no delay and no timer. They are sealed where they wait.
 //! * A sealed record is final. It is kept as it is until the other side confirms it; what is sent again is these bytes.
 //! * Nothing is sealed beyond the edge that the other side promised, nor beyond the own limit of unconfirmed bytes.
 
@@ -14,6 +14,7 @@ use super::limits::{
     CONTROL_RECORDS, ClientLimits, FIRST_WINDOW, KEY_AGE, KEY_BYTES, KEY_RECORDS, PART_MIN, RETRANSMIT_PAUSE,
 };
 use super::message::item;
+use super::packets::{Unsealed, frame_of};
 use super::queue::SendQueue;
 use crate::crypto::record::{Data, HEADER, PLAINTEXT_SEND_MAX, SealError, Sealer, TAG};
 use crate::time::Instant;
@@ -125,8 +126,8 @@ impl Outbound {
         if let Some(seq) = self.resend {
             return Some(Next::Resend(seq));
         }
-        let content = match (&self.cut, queue.first()) {
-            (Some(rest), _) | (None, Some(rest)) => self.room_for(rest.len()),
+        let content = match (self.cut.as_ref().map(Bytes::len), queue.first_len()) {
+            (Some(len), _) | (None, Some(len)) => self.room_for(len),
             (None, None) if matches!(self.fin, Fin::Wanted) => Some(Next::Fin),
             (None, None) => None,
         }?;
@@ -170,66 +171,39 @@ impl Outbound {
         let frame = match next {
             Next::Resend(seq) => return Ok(self.resend(seq, channel)),
             Next::KeyUpdate => {
-                let frame = self.seal(record(channel, item::KEY_UPDATE, 0), false)?;
+                let frame = self.seal(channel, frame_of(item::KEY_UPDATE, &[]), false)?;
                 self.sealer.ratchet();
                 (self.key_since, self.key_records, self.key_bytes) = (now, 0, 0);
                 frame
             }
             Next::Fin => {
                 self.fin = Fin::Sealed;
-                self.seal(record(channel, item::FIN, 0), false)?
+                self.seal(channel, frame_of(item::FIN, &[]), false)?
             }
             Next::Part(room) => {
                 let mut packet = self.cut.take().or_else(|| queue.pop()).unwrap_or_default();
                 let part = packet.split_to(room);
                 self.cut = Some(packet);
-                let mut frame = record(channel, item::PART, part.len());
-                frame.put_slice(&part);
-                self.seal(frame, true)?
+                self.seal(channel, frame_of(item::PART, &part), true)?
             }
             Next::Packets(room) => {
-                let frame = match self.cut.take() {
-                    Some(rest) => self.last(channel, &rest),
-                    None => self.packets(queue, channel, room),
+                let Unsealed { frame, packets } = match self.cut.take() {
+                    Some(rest) => Unsealed { frame: frame_of(item::END, &rest), packets: 1 },
+                    None => match queue.take_record(room) {
+                        Some(unsealed) => unsealed,
+                        None => return Ok(None),
+                    },
                 };
-                self.seal(frame, true)?
+                self.packets_sealed += packets;
+                self.seal(channel, frame, true)?
             }
         };
         Ok(Some(frame))
     }
 
-    /// One packet alone, or as many as fit behind their lengths.
-    fn packets(&mut self, queue: &mut SendQueue, channel: u32, room: usize) -> BytesMut {
-        let first = queue.pop().unwrap_or_default();
-        let second = queue.first();
-        if second.is_none_or(|second| many_len(first.len()) + many_len(second.len()) > room) {
-            return self.last(channel, &first);
-        }
-        let mut room = room - many_len(first.len());
-        let mut frame = record(channel, item::MANY, many_len(first.len()) + room.min(queue.bytes()));
-        put_packet(&mut frame, &first);
-        self.packets_sealed += 1;
-        while let Some(next) = queue.first()
-            && let Some(rest) = room.checked_sub(many_len(next.len()))
-        {
-            put_packet(&mut frame, next);
-            room = rest;
-            self.packets_sealed += 1;
-            queue.pop();
-        }
-        frame
-    }
-
-    /// The last or only part of a packet.
-    fn last(&mut self, channel: u32, part: &[u8]) -> BytesMut {
-        self.packets_sealed += 1;
-        let mut frame = record(channel, item::END, part.len());
-        frame.put_slice(part);
-        frame
-    }
-
     /// The one place where a record comes to be: sealed and retained in the same call.
-    fn seal(&mut self, mut frame: BytesMut, counted: bool) -> Result<Bytes, SealError> {
+    fn seal(&mut self, channel: u32, mut frame: BytesMut, counted: bool) -> Result<Bytes, SealError> {
+        ForwardHeader { channel }.rewrite(&mut frame);
         frame.put_bytes(0, TAG);
         let record = &mut frame[FORWARD_HEADER..];
         let wire = record.len() as u64;
@@ -339,31 +313,6 @@ impl Outbound {
     pub(super) fn fin_acked(&self) -> bool {
         matches!(self.fin, Fin::Sealed) && self.retained.is_empty()
     }
-}
-
-/// A frame with room for a record whose body, still to be written, has at most `body` bytes.
-fn record(channel: u32, item: u8, body: usize) -> BytesMut {
-    let mut frame = BytesMut::with_capacity(FORWARD_HEADER + HEADER + 1 + body + TAG);
-    frame.put_slice(&ForwardHeader { channel }.to_bytes());
-    frame.put_bytes(0, HEADER);
-    frame.put_u8(item);
-    frame
-}
-
-/// What a packet takes in a record of many.
-const fn many_len(packet: usize) -> usize {
-    let bits = (usize::BITS - packet.leading_zeros()) as usize;
-    packet + if bits == 0 { 1 } else { bits.div_ceil(7) }
-}
-
-fn put_packet(out: &mut BytesMut, packet: &[u8]) {
-    let mut len = packet.len();
-    while len >= 0x80 {
-        out.put_u8((len & 0x7f) as u8 | 0x80);
-        len >>= 7;
-    }
-    out.put_u8(len as u8);
-    out.put_slice(packet);
 }
 
 #[cfg(test)]

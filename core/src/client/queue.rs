@@ -1,17 +1,15 @@
 //! Packets of one channel that are not sealed yet. They wait here before the channel is secured, too.
 //!
-//! The queue is bounded in bytes, each packet counting [`PACKET_OVERHEAD`] more than it has, so that empty packets are bounded as
+//! The queue is bounded in bytes, each packet counting 32 more than it has, so that empty packets are bounded as
 //! well. An empty queue takes a packet of any length: otherwise one longer than the queue could never be sent.
-
-use alloc::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::limits::{ClientLimits, PACKET_OVERHEAD};
+use super::limits::ClientLimits;
+use super::packets::{Packets, Unsealed, cost_of};
 
 pub(super) struct SendQueue {
-    packets: VecDeque<Bytes>,
-    bytes: usize,
+    packets: Packets,
     max_bytes: usize,
     /// Packets ever taken; also the number of the latest.
     accepted: u64,
@@ -21,18 +19,11 @@ pub(super) struct SendQueue {
 
 impl SendQueue {
     pub(super) fn new(limits: &ClientLimits) -> Self {
-        Self {
-            packets: VecDeque::new(),
-            bytes: 0,
-            max_bytes: limits.queue_max_bytes,
-            accepted: 0,
-            refused: None,
-        }
+        Self { packets: Packets::new(), max_bytes: limits.queue_max_bytes, accepted: 0, refused: None }
     }
 
-    /// Whether a packet of `len` bytes finds room now. If not, [`take_room`](Self::take_room) tells when it does.
-    pub(super) fn admits(&mut self, len: usize) -> bool {
-        let cost = len + PACKET_OVERHEAD;
+    /// Whether packets that count so much find room now. If not, [`take_room`](Self::take_room) tells when they do.
+    fn admits(&mut self, cost: usize) -> bool {
         let room = self.has_room(cost);
         if !room {
             self.refused = self.refused.max(Some(cost));
@@ -42,39 +33,53 @@ impl SendQueue {
 
     /// Takes a packet and gives it its number, counting from 1; nothing if there is no room.
     pub(super) fn push(&mut self, packet: Bytes) -> Option<u64> {
-        if !self.admits(packet.len()) {
+        if !self.admits(cost_of(packet.len())) {
             return None;
         }
-        self.bytes += packet.len() + PACKET_OVERHEAD;
-        self.packets.push_back(packet);
+        self.packets.push(packet);
         self.accepted += 1;
         Some(self.accepted)
     }
 
-    /// The next packet to be sealed.
-    pub(super) fn first(&self) -> Option<&Bytes> {
-        self.packets.front()
+    /// Takes the first packets of `from` that lie together, which count `cost`. Returns whether there was room.
+    pub(super) fn push_first(&mut self, from: &mut Packets, cost: usize) -> bool {
+        let room = self.admits(cost);
+        if room {
+            let before = from.len();
+            self.packets.append_first(from);
+            self.accepted += before - from.len();
+        }
+        room
     }
 
+    /// The length of the next packet to be sealed.
+    pub(super) fn first_len(&self) -> Option<usize> {
+        self.packets.first_len()
+    }
+
+    /// The next packet to be sealed.
     pub(super) fn pop(&mut self) -> Option<Bytes> {
-        let packet = self.packets.pop_front()?;
-        self.bytes -= packet.len() + PACKET_OVERHEAD;
-        Some(packet)
+        self.packets.pop()
+    }
+
+    /// The next packets to be sealed: as many as a record with a body of `room` bytes carries whole. Nothing if the first does not fit.
+    pub(super) fn take_record(&mut self, room: usize) -> Option<Unsealed> {
+        self.packets.take_record(room)
     }
 
     /// Whether there is room again for an application that was refused; true once per refusal. Half of the queue must be free, too,
     /// so that the application is not woken for each packet that leaves.
     pub(super) fn take_room(&mut self) -> bool {
-        let room = self.refused.is_some_and(|cost| self.has_room(cost) && self.bytes <= self.max_bytes / 2);
+        let room = self.refused.is_some_and(|cost| self.has_room(cost) && self.bytes() <= self.max_bytes / 2);
         if room {
             self.refused = None;
         }
         room
     }
 
-    /// At least as many bytes as all waiting packets have, each behind its length.
+    /// What the waiting packets count.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.packets.cost()
     }
 
     pub(super) fn accepted(&self) -> u64 {
@@ -82,12 +87,11 @@ impl SendQueue {
     }
 
     pub(super) fn clear(&mut self) {
-        self.packets = VecDeque::new();
-        self.bytes = 0;
+        self.packets = Packets::new();
     }
 
     fn has_room(&self, cost: usize) -> bool {
-        self.packets.is_empty() || self.bytes.saturating_add(cost) <= self.max_bytes
+        self.packets.is_empty() || self.bytes().saturating_add(cost) <= self.max_bytes
     }
 }
 
@@ -100,10 +104,10 @@ mod tests {
         let limits = ClientLimits { queue_max_bytes: 400, ..ClientLimits::default() };
         let mut queue = SendQueue::new(&limits);
         let packet = Bytes::from_static(&[7; 100]);
-        assert!(queue.admits(1000), "an empty queue takes a packet of any length");
+        assert!(queue.admits(1000), "an empty queue takes packets of any length");
         assert_eq!((1..).map_while(|_| queue.push(packet.clone())).last(), Some(3));
         assert!(!queue.take_room());
-        assert!(!queue.admits(100));
+        assert!(!queue.admits(132));
         queue.pop();
         assert!(!queue.take_room(), "half of the queue must be free");
         queue.pop();

@@ -14,7 +14,7 @@ use super::limits::{
 use super::message::{State, control};
 use super::outbound::Outbound;
 use super::queue::SendQueue;
-use super::unread::Unread;
+use super::unread::{Batch, Unread};
 use crate::crypto::exchange::Secured;
 use crate::crypto::record::{Ctrl, HEADER, OpenError, Opener, SealError, Sealer, TAG};
 use crate::time::Instant;
@@ -382,16 +382,26 @@ impl Session {
         matches!(self.way, Way::First | Way::Open)
     }
 
-    /// The next packet for the application. Tells the other side when a good part of the window has come free.
+    /// The next packet for the application.
     pub(super) fn take(&mut self) -> Option<Bytes> {
         let packet = self.inb.take();
-        if packet.is_some() {
-            let (edge, _) = self.inb.edge();
-            if edge - self.told_edge >= self.window_max / 4 {
-                self.due.get_or_insert_default();
-            }
-        }
+        self.tell_edge();
         packet
+    }
+
+    /// The next packets for the application, those that came together.
+    pub(super) fn take_batch(&mut self) -> Option<Batch> {
+        let batch = self.inb.take_batch();
+        self.tell_edge();
+        batch
+    }
+
+    /// Tells the other side when a good part of the window has come free.
+    fn tell_edge(&mut self) {
+        let (edge, _) = self.inb.edge();
+        if edge - self.told_edge >= self.window_max / 4 {
+            self.due.get_or_insert_default();
+        }
     }
 
     /// No more packets will be queued: send what is there, then the end.

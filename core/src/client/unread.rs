@@ -4,6 +4,7 @@
 //! record must not become as many allocations. What a record costs of the window is given back when its last packet is taken.
 
 use alloc::collections::VecDeque;
+use core::fmt;
 
 use bytes::{Buf, Bytes};
 
@@ -14,45 +15,92 @@ pub(super) struct Unread {
     cost: u64,
 }
 
-/// Packets of one record, or one packet of several records.
 struct Ready {
-    content: Content,
+    packets: Batch,
     cost: u64,
 }
 
+/// Packets that have arrived together and are taken in order, with `next`.
+pub struct Batch(Content);
+
 enum Content {
-    One(Bytes),
-    /// Passed [`is_many`] when it came.
+    One(Option<Bytes>),
+    /// Passed [`is_many`] when it came; what is left of it.
     Many(Bytes),
+}
+
+impl Batch {
+    /// Bytes of memory that they take, with what stands between them.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match &self.0 {
+            Content::One(packet) => packet.as_ref().map_or(0, Bytes::len),
+            Content::Many(rest) => rest.len(),
+        }
+    }
+
+    /// Whether none is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match &self.0 {
+            Content::One(packet) => packet.is_none(),
+            Content::Many(rest) => rest.is_empty(),
+        }
+    }
+}
+
+impl Iterator for Batch {
+    type Item = Bytes;
+
+    #[inline]
+    fn next(&mut self) -> Option<Bytes> {
+        match &mut self.0 {
+            Content::One(packet) => packet.take(),
+            Content::Many(rest) => {
+                if rest.is_empty() {
+                    return None;
+                }
+                let len = get_leb128(rest).expect("checked when the record came");
+                Some(rest.split_to(len))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batch({} bytes)", self.size())
+    }
 }
 
 impl Unread {
     pub(super) fn push_one(&mut self, packet: Bytes, cost: u64) {
         self.cost += cost;
-        self.ready.push_back(Ready { content: Content::One(packet), cost });
+        self.ready.push_back(Ready { packets: Batch(Content::One(Some(packet))), cost });
     }
 
     /// Packets each behind its length; `body` must have passed [`is_many`].
     pub(super) fn push_many(&mut self, body: Bytes, cost: u64) {
         self.cost += cost;
-        self.ready.push_back(Ready { content: Content::Many(body), cost });
+        self.ready.push_back(Ready { packets: Batch(Content::Many(body)), cost });
     }
 
     /// The next packet for the application.
     pub(super) fn take(&mut self) -> Option<Bytes> {
         let first = self.ready.front_mut()?;
-        let (packet, is_last) = match &mut first.content {
-            Content::One(packet) => (core::mem::take(packet), true),
-            Content::Many(rest) => {
-                let len = get_leb128(rest).expect("checked when the record came");
-                (rest.split_to(len), rest.is_empty())
-            }
-        };
-        if is_last {
+        let packet = first.packets.next();
+        if first.packets.is_empty() {
             self.cost -= first.cost;
             self.ready.pop_front();
         }
-        Some(packet)
+        packet
+    }
+
+    /// The next packets for the application: those that are left of a record, or one of several records.
+    pub(super) fn take_batch(&mut self) -> Option<Batch> {
+        let first = self.ready.pop_front()?;
+        self.cost -= first.cost;
+        Some(first.packets)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -83,7 +131,8 @@ pub(super) fn is_many(body: &[u8], packet_max: usize) -> bool {
 }
 
 /// Reads a length of at most four bytes in its shortest form.
-fn get_leb128(from: &mut impl Buf) -> Option<usize> {
+#[inline]
+pub(super) fn get_leb128(from: &mut impl Buf) -> Option<usize> {
     let mut value = 0;
     for shift in [0, 7, 14, 21] {
         if !from.has_remaining() {

@@ -19,6 +19,7 @@
 //! Nothing here reads a clock, draws entropy by itself or sends. Secrets are wiped on drop, print nothing but the name
 //! of their type, and compare in constant time. Wiping is best effort: a moved value may leave a copy behind.
 
+mod cipher;
 pub mod cpace;
 pub mod crockford;
 pub mod exchange;

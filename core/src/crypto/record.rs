@@ -6,7 +6,7 @@
 //!   moves it back. Neither side of a direction can be copied, and there is no way to seal a record again: what must be
 //!   sent again is the sealed record itself.
 //! * **A bare header moves nothing.** The opener's counter advances only after a tag was right, and an opening that
-//!   fails leaves counter and buffer as they were.
+//!   fails leaves the counter as it was. Nothing is ever decrypted for a wrong tag.
 //! * DATA opens strictly in order. CTRL opens with any gap but never backwards, since each CTRL record supersedes the
 //!   one before.
 //! * Only DATA has generations: a CTRL record may be lost, and then the two sides would differ in theirs.
@@ -18,9 +18,9 @@
 
 use core::{fmt, marker::PhantomData};
 
-use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, aead::inout::InOutBuf};
 use zeroize::Zeroizing;
 
+use super::cipher::{Aead, Cipher};
 use super::schedule::ChainKey;
 
 /// Bytes before the ciphertext: the kind and the sequence number.
@@ -88,7 +88,7 @@ impl<K: Kind> Sealer<K> {
         let (body, tag) = rest.split_at_mut(size);
         header[0] = K::BYTE;
         header[1..].copy_from_slice(&seq.to_be_bytes());
-        match encrypt(&self.0.cipher, self.0.nonce(seq), header, body) {
+        match self.0.cipher.seal(self.0.nonce(seq), header, body) {
             Some(sealed) => {
                 tag.copy_from_slice(&sealed);
                 Ok(seq)
@@ -132,12 +132,12 @@ impl<K: Kind> Opener<K> {
     /// Opens a record whose sequence number the kind's rule has let through.
     fn verify<'a>(&mut self, seq: u64, record: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
         let (header, rest) = record.split_at_mut(HEADER);
-        let (body, tag) = rest.split_last_chunk_mut::<TAG>().ok_or(OpenError::Malformed)?;
-        if !decrypt(&self.0.cipher, self.0.nonce(seq), header, body, tag) {
+        if !self.0.cipher.open(self.0.nonce(seq), header, rest) {
             return Err(OpenError::Forged { seq });
         }
         self.0.next = seq + 1;
-        Ok(body)
+        let body = rest.len().saturating_sub(TAG);
+        Ok(&mut rest[..body])
     }
 }
 
@@ -145,7 +145,7 @@ impl Opener<Data> {
     /// Opens the next record where it lies and returns its plaintext, at least one byte.
     ///
     /// # Errors
-    /// [`OpenError`]; buffer and counter are then as before.
+    /// [`OpenError`]; the counter is then as before, and so is the buffer, or the ciphertext in it is wiped.
     pub fn open<'a>(&mut self, record: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
         let seq = sequence::<Data>(record)?;
         let expected = self.0.next;
@@ -168,7 +168,7 @@ impl Opener<Ctrl> {
     /// Opens a record newer than the last opened one and returns its plaintext, at least one byte.
     ///
     /// # Errors
-    /// [`OpenError`], but never a gap; buffer and counter are then as before.
+    /// [`OpenError`], but never a gap; the counter is then as before, and so is the buffer, or the ciphertext in it is wiped.
     pub fn open<'a>(&mut self, record: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
         let seq = sequence::<Ctrl>(record)?;
         if seq < self.0.next {
@@ -193,7 +193,7 @@ fn sequence<K: Kind>(record: &[u8]) -> Result<u64, OpenError> {
 /// One direction in its present generation.
 struct Direction<K> {
     chain: ChainKey,
-    cipher: ChaCha20Poly1305,
+    cipher: Cipher,
     iv: Zeroizing<[u8; 12]>,
     next: u64,
     kind: PhantomData<fn() -> K>,
@@ -219,22 +219,12 @@ impl<K> Direction<K> {
     }
 }
 
-fn expand(chain: &ChainKey) -> (ChaCha20Poly1305, Zeroizing<[u8; 12]>) {
+fn expand(chain: &ChainKey) -> (Cipher, Zeroizing<[u8; 12]>) {
     let keys = chain.record_keys();
     let (key, rest) = keys.split_first_chunk::<32>().expect("44 bytes begin with 32");
     let mut iv = Zeroizing::new([0; 12]);
     iv.copy_from_slice(rest);
-    (ChaCha20Poly1305::new(key.into()), iv)
-}
-
-/// Encrypts `body` where it lies and returns the tag; `None` if the cipher cannot take that much.
-fn encrypt(cipher: &ChaCha20Poly1305, nonce: [u8; 12], aad: &[u8], body: &mut [u8]) -> Option<[u8; TAG]> {
-    cipher.encrypt_inout_detached(&nonce.into(), aad, InOutBuf::from(body)).ok().map(Into::into)
-}
-
-/// Decrypts `body` where it lies if the tag is right; otherwise leaves it as it is and returns `false`.
-fn decrypt(cipher: &ChaCha20Poly1305, nonce: [u8; 12], aad: &[u8], body: &mut [u8], tag: &[u8; TAG]) -> bool {
-    cipher.decrypt_inout_detached(&nonce.into(), aad, InOutBuf::from(body), tag.into()).is_ok()
+    (Cipher::new(key), iv)
 }
 
 impl<K: Kind> fmt::Debug for Sealer<K> {

@@ -394,8 +394,7 @@ impl Forger {
     }
 
     fn send(&mut self, item: u8, body: &[u8]) -> Result<u64, Refused> {
-        let mut frame = record(1, item, body.len());
-        frame.put_slice(body);
+        let mut frame = frame_of(item, body);
         frame.put_bytes(0, TAG);
         self.sealer.seal(&mut frame[FORWARD_HEADER..]).unwrap();
         self.inb.open(BytesMut::from(&frame[FORWARD_HEADER..]))
@@ -485,8 +484,7 @@ fn a_record_beyond_the_edge_is_a_violation_and_taking_moves_the_edge() {
 #[test]
 fn a_small_packet_lives_in_a_buffer_of_its_own() {
     let mut forger = Forger::new(1 << 20);
-    let mut frame = record(1, item::END, 3);
-    frame.put_slice(b"abc");
+    let mut frame = frame_of(item::END, b"abc");
     frame.put_bytes(0, TAG);
     forger.sealer.seal(&mut frame[FORWARD_HEADER..]).unwrap();
     let mut read = BytesMut::with_capacity(1 << 16);

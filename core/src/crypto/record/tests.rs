@@ -37,15 +37,14 @@ fn seal<K: Kind>(sealer: &mut Sealer<K>, plaintext: &[u8]) -> Vec<u8> {
 
 #[test]
 fn rfc_8439_section_2_8_2() {
-    let cipher = ChaCha20Poly1305::new(
-        &unhex_array("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f").into(),
-    );
+    let cipher =
+        Cipher::new(&unhex_array("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f"));
     let (nonce, aad) = (unhex_array("070000004041424344454647"), unhex("50515253c0c1c2c3c4c5c6c7"));
     let plaintext =
         b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, \
                       sunscreen would be it.";
     let mut body = plaintext.to_vec();
-    let tag = encrypt(&cipher, nonce, &aad, &mut body).unwrap();
+    let tag = cipher.seal(nonce, &aad, &mut body).unwrap();
     assert_eq!(
         hex(&body),
         "d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d63dbea45e8ca9671282fafb69da92728b\
@@ -53,8 +52,9 @@ fn rfc_8439_section_2_8_2() {
          3ff4def08e4b7a9de576d26586cec64b6116"
     );
     assert_eq!(hex(tag), "1ae10b594f09e26a7e902ecbd0600691");
-    assert!(decrypt(&cipher, nonce, &aad, &mut body, &tag));
-    assert_eq!(body, plaintext);
+    body.extend(tag);
+    assert!(cipher.open(nonce, &aad, &mut body));
+    assert_eq!(body[..plaintext.len()], plaintext[..]);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn longer_records_than_we_send_are_accepted() {
         let (header, rest) = record.split_at_mut(HEADER);
         let (body, tag) = rest.split_at_mut(size);
         header.copy_from_slice(&[0x10, 0, 0, 0, 0, 0, 0, 0, 0]);
-        tag.copy_from_slice(&encrypt(&sealer.0.cipher, sealer.0.nonce(0), header, body).unwrap());
+        tag.copy_from_slice(&sealer.0.cipher.seal(sealer.0.nonce(0), header, body).unwrap());
         (opener, record)
     };
     let (mut opener, mut record) = long(PLAINTEXT_ACCEPT_MAX);
@@ -123,7 +123,17 @@ fn ctrl_opens_with_gaps_and_never_backwards() {
     }
 }
 
-/// Every bit of a record counts, and a record that does not open changes neither the buffer nor the counter.
+/// Whether a record that was refused is what it was, but perhaps for a wiped ciphertext.
+fn gives_nothing_away(record: &[u8], before: &[u8]) -> bool {
+    let Some(body_end) = record.len().checked_sub(TAG).filter(|&end| end > HEADER) else {
+        return record == before;
+    };
+    let mut wiped = before.to_vec();
+    wiped[HEADER..body_end].fill(0);
+    record == before || record == wiped
+}
+
+/// Every bit of a record counts, and a record that does not open moves no counter and gives nothing away.
 #[test]
 fn any_flipped_bit_is_refused_and_changes_nothing() {
     fn check(sealed: &[u8], mut open: impl FnMut(&mut [u8]) -> (bool, u64)) {
@@ -132,7 +142,7 @@ fn any_flipped_bit_is_refused_and_changes_nothing() {
             record[bit / 8] ^= 1 << (bit % 8);
             let before = record.clone();
             let (opened, next) = open(&mut record);
-            assert!(!opened && next == 0 && record == before, "bit {bit}");
+            assert!(!opened && next == 0 && gives_nothing_away(&record, &before), "bit {bit}");
         }
         assert_eq!(open(&mut sealed.to_vec()), (true, 1));
     }
@@ -255,6 +265,6 @@ proptest! {
         prop_assert!(data_opener.open(&mut record).is_err());
         prop_assert!(ctrl_opener.open(&mut record).is_err());
         prop_assert_eq!((data_opener.next_seq(), ctrl_opener.next_seq()), (0, 0));
-        prop_assert_eq!(record, before);
+        prop_assert!(gives_nothing_away(&record, &before));
     }
 }
