@@ -87,7 +87,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let results = Results::new(arguments.quick);
     let mut run = Run { arguments, plan, places, results, numbers: 1.., waited: Duration::ZERO };
     run.everything();
-    let table = rows::table(&rows::rows(&run.results));
+    let table = rows::table(&rows::rows(&run.results, &run.plan));
     let conditions = conditions::conditions(&run.plan, run.arguments.quick);
     let all = format!(
         "{conditions}\n{table}\n<details><summary>Every number</summary>\n\n{}\n</details>\n",

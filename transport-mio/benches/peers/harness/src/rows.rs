@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::peer::{FLOOR, HAPROXY, IROH, PHANTOM, PHANTOM_DEFAULTS, TUNGSTENITE};
 use crate::results::{Results, short};
-use crate::workload::{self, Workload};
+use crate::workload::{self, Plan, Workload};
 
 /// What a figure must be.
 #[derive(Clone, Copy)]
@@ -50,7 +50,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
 }
 
 /// Every row, from what was measured.
-pub(crate) fn rows(results: &Results) -> Vec<Row> {
+pub(crate) fn rows(results: &Results, plan: &Plan) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut row = |what: String, goal, figure| rows.push(Row { what, goal, figure });
     let ratio = |workload: &Workload, name, peer| results.ratio(&workload.name(), name, [PHANTOM, peer]);
@@ -118,6 +118,11 @@ pub(crate) fn rows(results: &Results) -> Vec<Row> {
     row("packets/s of 32 B, client to client".into(), Goal::AtLeast(3e6), packets);
     let latency = ratio(&Workload::Latency, "p50_us", HAPROXY);
     row("one 64 B packet, client to client ÷ plain through haproxy".into(), Goal::AtMost(1.5), latency);
+    let messages = |pairs| results.median(&Workload::Many(pairs).name(), PHANTOM, "messages_s");
+    for pairs in plan.pairs().into_iter().filter(|&pairs| pairs > workload::MANY) {
+        let figure = messages(pairs).zip(messages(workload::FEW)).map(|(many, few)| many / few);
+        row(format!("messages/s with {pairs} pairs ÷ with {}", workload::FEW), Goal::AtLeast(0.8), figure);
+    }
     let joined = ["among_all_us", "among_few_us"]
         .map(|name| results.median(&Workload::Joined.name(), PHANTOM_DEFAULTS, name));
     row(

@@ -9,6 +9,8 @@ use crate::rows::bytes;
 pub(crate) const WORMHOLE: &str = "wormhole-rs";
 /// Pairs of the row with many.
 pub(crate) const MANY: usize = 500;
+/// Pairs that more are compared with.
+pub(crate) const FEW: usize = 100;
 
 /// One kind of measurement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,16 +78,20 @@ impl Plan {
     /// Everything, in order.
     pub(crate) fn workloads(&self) -> Vec<Workload> {
         let sizes = [32, 256, 1024, 16 << 10, 64 << 10, 1 << 20].map(Workload::Throughput);
-        // The system allows each of two clients and the relay's sockets one file.
-        let most = self.clients / 2;
-        let mut pairs: Vec<usize> = [1, 10, 100, MANY, 1000, 10_000].map(|pairs| pairs.min(most)).into();
-        pairs.dedup();
         let mut all = sizes.to_vec();
         all.push(Workload::PingPong);
-        all.extend(pairs.into_iter().map(Workload::Many));
+        all.extend(self.pairs().into_iter().map(Workload::Many));
         all.extend([Workload::Join, Workload::Past, Workload::Crowd, Workload::Joined, Workload::Slow]);
         all.extend([Workload::File, Workload::Packets, Workload::Latency]);
         all
+    }
+
+    /// How many pairs, from few to as many as there may be: each end is an open file of the relay, and one of the load.
+    pub(crate) fn pairs(&self) -> Vec<usize> {
+        let mut pairs: Vec<usize> =
+            [1, 10, FEW, MANY, 1000, 10_000].map(|pairs| pairs.min(self.clients / 2)).into();
+        pairs.dedup();
+        pairs
     }
 
     /// How often a workload is repeated: less, if it is long and hardly varies.
