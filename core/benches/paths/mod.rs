@@ -18,6 +18,7 @@ pub(crate) struct Path {
     /// Bytes of payload that one run moves; 0 if it moves none.
     pub(crate) bytes: u64,
     /// How often it is run to count its instructions.
+    #[allow(dead_code, reason = "who times it runs it as often as it takes")]
     pub(crate) runs: u32,
     /// Makes everything ready, and says how to run it.
     pub(crate) prepare: fn() -> Run,
