@@ -49,6 +49,8 @@ mod proxy;
 mod secret;
 mod server;
 mod socket;
+#[doc(hidden)]
+pub mod stage;
 mod stats;
 mod switchboard;
 mod timers;
