@@ -5,6 +5,7 @@
 
 pub mod attackers;
 pub mod bare;
+pub mod exhaustive;
 pub mod honest;
 pub mod hostile;
 pub mod identity;
