@@ -83,7 +83,13 @@ impl Report {
         self.count(what, act, |seen| seen > 1, "a leak, to be caught")
     }
 
-    fn count<T>(&mut self, what: &str, act: impl FnOnce() -> T, good: impl Fn(usize) -> bool, want: &str) -> T {
+    fn count<T>(
+        &mut self,
+        what: &str,
+        act: impl FnOnce() -> T,
+        good: impl Fn(usize) -> bool,
+        want: &str,
+    ) -> T {
         let before = valgrind(ERRORS, 0, 0);
         let result = black_box(act());
         let seen = valgrind(ERRORS, 0, 0) - before;
@@ -195,7 +201,9 @@ fn controls(report: &mut Report) {
         true
     });
     let table: Vec<u8> = (0..=255).collect();
-    report.leak("a table, by secret bytes", || tag.iter().map(|&byte| black_box(&table)[usize::from(byte)]).max());
+    report.leak("a table, by secret bytes", || {
+        tag.iter().map(|&byte| black_box(&table)[usize::from(byte)]).max()
+    });
     report.leak("a multiplication that skips zeros", || {
         let mut sum = 0_u64;
         for &byte in &tag {
@@ -212,7 +220,10 @@ fn controls(report: &mut Report) {
 fn main() -> ExitCode {
     if valgrind(RUNNING, 0, 0) == 0 {
         let program = std::env::current_exe().expect("a program has a path");
-        let run = Command::new("valgrind").args(["--quiet", "--error-limit=no", "--log-file=/dev/null"]).arg(program).status();
+        let run = Command::new("valgrind")
+            .args(["--quiet", "--error-limit=no", "--log-file=/dev/null"])
+            .arg(program)
+            .status();
         return match run {
             Ok(status) if status.success() => ExitCode::SUCCESS,
             Ok(_) => ExitCode::FAILURE,

@@ -188,7 +188,8 @@ impl Board {
             moves.push(Move::Restart);
         }
         for seat in 0..self.seats.len() {
-            if self.cuts < self.bounds.cuts && self.seats[seat].wire.is_some_and(|wire| self.wires[wire].open) {
+            if self.cuts < self.bounds.cuts && self.seats[seat].wire.is_some_and(|wire| self.wires[wire].open)
+            {
                 moves.push(Move::Cut(seat));
             }
         }
@@ -457,7 +458,10 @@ impl Board {
     /// Who has no channel can have one.
     fn meet_again(&mut self) -> Result<(), Broken> {
         for &(a, b) in self.bounds.clone().may_ask {
-            if self.court.has_room(a, &self.bounds) && self.court.has_room(b, &self.bounds) && !self.court.met(a, b) {
+            if self.court.has_room(a, &self.bounds)
+                && self.court.has_room(b, &self.bounds)
+                && !self.court.met(a, b)
+            {
                 self.play(Move::Ask(a, b))?;
                 self.deliver_all()?;
                 self.play(Move::Accept(b, a))?;

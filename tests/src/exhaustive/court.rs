@@ -242,7 +242,10 @@ impl Court {
         if let Ok(ClientFrame::Rejoin { rendezvous, role }) = ClientFrame::decode(frame) {
             let presented = self.rendezvous.entry(rendezvous).or_default();
             let before = presented.insert(role, seat);
-            hold!(before.is_none_or(|before| before == seat), "{before:?} and {seat} look for one channel as {role}");
+            hold!(
+                before.is_none_or(|before| before == seat),
+                "{before:?} and {seat} look for one channel as {role}"
+            );
             if let [a, b] = *presented.values().copied().collect::<Vec<_>>() {
                 let met = self.channels.iter().any(|ends| *ends == [a, b] || *ends == [b, a]);
                 hold!(met, "{a} and {b} look for each other and never met");
@@ -263,7 +266,8 @@ impl Court {
         match event {
             Event::Incoming { request, from } => {
                 let peer = *self.ids.get(&from).ok_or_else(|| Broken(format!("{from} is nobody")))?;
-                let known = seen.requests.insert(request, Request { peer, own: false, decided: false, over: false });
+                let known =
+                    seen.requests.insert(request, Request { peer, own: false, decided: false, over: false });
                 hold!(known.is_none(), "two requests have one number");
             }
             Event::Answer { request, answer, .. } => {
@@ -280,7 +284,10 @@ impl Court {
                 };
                 let mut ends = self.channels[number];
                 ends.sort_unstable();
-                hold!(ends == [seat.min(peer), seat.max(peer)], "{seat} takes its channel for one with {peer}");
+                hold!(
+                    ends == [seat.min(peer), seat.max(peer)],
+                    "{seat} takes its channel for one with {peer}"
+                );
                 let line = Line {
                     channel: number,
                     peer,
@@ -355,7 +362,8 @@ impl Court {
         for &(a, b) in bounds.may_ask {
             let asked = self.asked.get(&(a, b)).copied().unwrap_or(0);
             let asks = self.seats[a].requests.values().any(|r| r.own && !r.over && r.peer == b);
-            if asked < bounds.asks && !asks && id(a).is_some() && self.has_room(a, bounds) && !self.met(a, b) {
+            if asked < bounds.asks && !asks && id(a).is_some() && self.has_room(a, bounds) && !self.met(a, b)
+            {
                 moves.push(Move::Ask(a, b));
             }
         }
@@ -398,7 +406,9 @@ impl Court {
                 let own = matches!(step, Move::Withdraw(..));
                 let mut open = self.seats[a].requests.iter_mut();
                 let wanted = open.find(|(_, r)| r.own == own && r.peer == b && !r.over && !r.decided);
-                let Some((&id, request)) = wanted else { return Err(Broken(format!("{step:?}: no request"))) };
+                let Some((&id, request)) = wanted else {
+                    return Err(Broken(format!("{step:?}: no request")));
+                };
                 request.decided = true;
                 match step {
                     Move::Accept(..) => {
@@ -437,7 +447,8 @@ impl Court {
     pub(super) fn check<'a>(&self, clients: impl Iterator<Item = &'a Client>) -> Result<(), Broken> {
         let clients: Vec<_> = clients.collect();
         for (seat, client) in clients.iter().enumerate() {
-            let waits = self.seats[seat].requests.values().any(|r| !r.over) || self.live(seat).next().is_some();
+            let waits =
+                self.seats[seat].requests.values().any(|r| !r.over) || self.live(seat).next().is_some();
             hold!(!waits || client.poll_timeout().is_some(), "client {seat} waits without a deadline");
             for (id, line) in self.live(seat) {
                 let twice = self.live(seat).filter(|(_, other)| other.peer == line.peer).count();
@@ -463,7 +474,8 @@ impl Court {
             }
             for (_, line) in self.live(seat) {
                 let other = self.other(seat, line.channel);
-                if line.cut || other.is_none_or(|other| other.end.is_some() || other.secured != line.secured) {
+                if line.cut || other.is_none_or(|other| other.end.is_some() || other.secured != line.secured)
+                {
                     return Err(format!("client {seat} alone has its channel with {}", line.peer));
                 }
             }
