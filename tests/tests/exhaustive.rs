@@ -17,6 +17,12 @@ fn one_asks() {
 }
 
 #[test]
+fn one_asks_and_either_ends_it() {
+    let bounds = Bounds { may_ask: &[(0, 1)], ends: 2, waits: 1, ..Bounds::default() };
+    all("one asks, either ends it, one wait", 0, &bounds);
+}
+
+#[test]
 fn one_asks_twice() {
     let bounds = Bounds { may_ask: &[(0, 1)], asks: 2, refuse: true, ..Bounds::default() };
     all("one asks twice, all decisions", 0, &bounds);

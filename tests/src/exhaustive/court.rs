@@ -8,7 +8,7 @@ use phantom_core::crypto::Role;
 use phantom_core::id::{ChannelId, ConnId, PeerId, RequestId};
 use phantom_core::relay::Handled;
 use phantom_core::time::Instant;
-use phantom_core::wire::{ClientFrame, ForwardHeader, OpenedBy, RelayFrame};
+use phantom_core::wire::{Answer, ClientFrame, ForwardHeader, OpenedBy, RelayFrame};
 
 use super::{Bounds, Broken, Move};
 
@@ -24,7 +24,8 @@ macro_rules! hold {
 ///
 /// * A channel is opened by the relay for two who wanted it: one asked and the other accepted, or both asked.
 /// * A forwarded frame goes to the other end of its channel, under that end's number, and none is dropped while the channel stands.
-/// * Each request gets one answer that ends it, and none after that.
+/// * Each request gets one answer that ends it, and none after that, from the relay as from the client: that a client gives a
+///   request up by itself must not hide a relay that forgot it.
 /// * Two clients have at most one channel, a client at most as many as it may have.
 /// * The two ends of a secured channel have opposite roles and the same verifier.
 /// * A rendezvous value is presented by two clients only, in opposite roles: those between whom the channel was opened.
@@ -38,6 +39,10 @@ pub(super) struct Court {
     accepted: BTreeSet<(usize, usize)>,
     /// Channels as the relay has them: each end, and the other one.
     links: BTreeMap<(ConnId, u32), (ConnId, u32)>,
+    /// Requests as the relay has them, by the number of the CONNECT or (false) of the INCOMING, and whether each is over.
+    waiting: BTreeMap<(ConnId, bool, u32), bool>,
+    /// Whose request a prompt shows.
+    shown: BTreeMap<(ConnId, u32), usize>,
     /// Which channel an end belongs to, also when it is gone.
     named: BTreeMap<(ConnId, u32), usize>,
     /// The two clients of each channel that was ever opened.
@@ -95,6 +100,8 @@ impl Court {
             asked: BTreeMap::new(),
             accepted: BTreeSet::new(),
             links: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            shown: BTreeMap::new(),
             named: BTreeMap::new(),
             channels: Vec::new(),
             rendezvous: BTreeMap::new(),
@@ -119,10 +126,13 @@ impl Court {
 
     pub(super) fn disconnected(&mut self, conn: ConnId) {
         self.links.retain(|end, other| end.0 != conn && other.0 != conn);
+        self.waiting.retain(|(of, ..), _| *of != conn);
     }
 
     pub(super) fn restarted(&mut self) {
         self.links.clear();
+        self.waiting.clear();
+        self.shown.clear();
         self.named.clear();
         self.holders.clear();
     }
@@ -150,8 +160,18 @@ impl Court {
             hold!(went == known, "a frame of {from:?} on {} went to {went:?}, not {known:?}", header.channel);
             let at = |frame: &[u8]| frame.get(phantom_core::wire::FORWARD_HEADER..).map(<[u8]>::to_vec);
             hold!(at(frame) == at(after), "the relay has changed a payload");
-        } else if let Ok(ClientFrame::Close { channel }) = ClientFrame::decode(frame) {
-            self.unlink((from, channel));
+            return Ok(());
+        }
+        match ClientFrame::decode(frame) {
+            Ok(ClientFrame::Close { channel }) => self.unlink((from, channel)),
+            Ok(ClientFrame::Connect { request, .. }) => {
+                self.waiting.insert((from, true, request), false);
+            }
+            // A user who declines needs no answer.
+            Ok(ClientFrame::Cancel { request }) => {
+                self.waiting.insert((from, false, request), true);
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -163,7 +183,25 @@ impl Court {
         for &(to, frame) in frames {
             match frame {
                 RelayFrame::Closed { channel, .. } => self.unlink((to, channel)),
-                RelayFrame::Opened { by, channel, .. } => opened.push((to, by, channel)),
+                RelayFrame::Opened { by, request, channel, .. } => {
+                    self.answered(to, by != OpenedBy::Acceptance, request, true)?;
+                    opened.push((to, by, channel));
+                }
+                RelayFrame::Incoming { request, source, .. } => {
+                    let source = self.ids.get(&source).copied();
+                    let source = source.ok_or_else(|| Broken("nobody asks".into()))?;
+                    self.shown.insert((to, request), source);
+                    hold!(self.waiting.insert((to, false, request), false).is_none(), "a prompt shown twice");
+                }
+                // What was asked of a request that is over, by one who could not know.
+                RelayFrame::Answer { request, answer: Answer::NotConnected }
+                    if self.waiting.get(&(to, true, request)) == Some(&true) => {}
+                RelayFrame::Ended { request, answer: Answer::NotConnected }
+                    if self.waiting.get(&(to, false, request)) == Some(&true) => {}
+                RelayFrame::Answer { request, answer } => {
+                    self.answered(to, true, request, !answer.is_interim())?;
+                }
+                RelayFrame::Ended { request, .. } => self.answered(to, false, request, true)?,
                 RelayFrame::Attached { rendezvous, channel } => attached.push((to, rendezvous, channel)),
                 RelayFrame::Welcome(welcome) => {
                     let seat = self.holders.get(&to).copied();
@@ -196,6 +234,16 @@ impl Court {
         Ok(())
     }
 
+    /// The relay has said what became of a request.
+    fn answered(&mut self, conn: ConnId, own: bool, number: u32, last: bool) -> Result<(), Broken> {
+        let over = self.waiting.get_mut(&(conn, own, number));
+        let over =
+            over.ok_or_else(|| Broken(format!("the relay answers request {number}, which nobody made")))?;
+        hold!(!*over, "the relay answers request {number}, which is over");
+        *over = last;
+        Ok(())
+    }
+
     fn holder(&self, conn: ConnId) -> Result<usize, Broken> {
         self.holders.get(&conn).copied().ok_or_else(|| Broken(format!("{conn:?} is nobody's")))
     }
@@ -211,6 +259,13 @@ impl Court {
             _ => false,
         };
         hold!(consent, "a channel between {seats:?} that they did not agree to");
+        // In a crossing a prompt of the one at the other needs no word of its own.
+        for (seat, (conn, ..)) in ends.iter().enumerate().filter(|(_, end)| end.1 == OpenedBy::Crossing) {
+            let of_other = |((at, number), source): (&(ConnId, u32), &usize)| {
+                (at == conn && *source == seats[1 - seat]).then_some((*at, false, *number))
+            };
+            self.waiting.extend(self.shown.iter().filter_map(of_other).map(|prompt| (prompt, true)));
+        }
         for (conn, _, number) in ends {
             self.named.insert((conn, number), self.channels.len());
         }
@@ -468,6 +523,9 @@ impl Court {
 
     /// Whether nobody waits for anything that must end.
     pub(super) fn is_at_rest(&self) -> Result<(), String> {
+        if self.waiting.values().any(|over| !over) {
+            return Err("a request waits at the relay".into());
+        }
         for (seat, seen) in self.seats.iter().enumerate() {
             if let Some(request) = seen.requests.values().find(|request| !request.over) {
                 return Err(format!("client {seat} waits for an answer about {}", request.peer));
