@@ -6,6 +6,7 @@
 pub mod attackers;
 pub mod bare;
 pub mod crowd;
+pub mod exhaustive;
 pub mod honest;
 pub mod hostile;
 pub mod identity;
