@@ -204,8 +204,8 @@ impl Board {
     pub fn play(&mut self, step: Move) -> Result<(), Broken> {
         match step {
             Move::Dial(seat) => self.dial(seat)?,
-            Move::ToRelay(wire) => self.to_relay(wire)?,
-            Move::ToClient(wire) => self.to_client(wire)?,
+            Move::ToRelay(wire) => self.arrive_at_relay(wire)?,
+            Move::ToClient(wire) => self.arrive_at_client(wire)?,
             Move::Wait => {
                 self.waits += 1;
                 self.pass_time()?;
@@ -245,7 +245,7 @@ impl Board {
         self.tell(seat, client::Input::Connected, "connected")
     }
 
-    fn to_relay(&mut self, wire: usize) -> Result<(), Broken> {
+    fn arrive_at_relay(&mut self, wire: usize) -> Result<(), Broken> {
         let Wire { conn, open, .. } = self.wires[wire];
         let Some(message) = self.wires[wire].up.pop_front().filter(|_| open) else { return Ok(()) };
         self.relay_past.hear((self.now.as_micros(), wire, &message));
@@ -328,7 +328,7 @@ impl Board {
 
     // A client.
 
-    fn to_client(&mut self, number: usize) -> Result<(), Broken> {
+    fn arrive_at_client(&mut self, number: usize) -> Result<(), Broken> {
         let wire = &mut self.wires[number];
         let (seat, conn) = (wire.seat, wire.conn);
         let Some(message) = wire.down.pop_front() else { return Ok(()) };
