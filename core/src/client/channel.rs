@@ -334,15 +334,9 @@ impl Channel {
             Stage::Secured { session, .. } => session.is_proven(),
             _ => !found,
         };
-        // Who is secured says more than CLOSE before it goes: ABORT, or all that is left to say. So the other side is not, it has given
-        // up, and it will not come back. On a way found by REJOIN it may be somebody else who has.
-        let given_up = word == Some(Ended::Closed) && !found;
         match &self.stage {
             Stage::Ended { .. } => {}
-            Stage::Agreeing { agreement, .. } if given_up || agreement.confirmed().is_none() => {
-                self.end(End::Left(word), cx);
-            }
-            Stage::Secured { session, .. } if given_up && !session.peer_opened() => {
+            Stage::Agreeing { agreement, .. } if agreement.confirmed().is_none() => {
                 self.end(End::Left(word), cx);
             }
             _ => {

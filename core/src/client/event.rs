@@ -141,7 +141,7 @@ pub enum End {
     Truncated,
     /// This side ended it at once, or before it was secured.
     Disconnected,
-    /// The channel was cut before both sides were secured; the reason is the relay's word.
+    /// The channel was cut before it was secured; the reason is the relay's word.
     Left(Option<Ended>),
     /// It was not secured in time.
     NeverSecured,
@@ -173,9 +173,9 @@ impl fmt::Display for End {
             Self::Finished => f.write_str("the channel was closed in good order; everything arrived"),
             Self::Truncated => f.write_str("the other side did not come back in time"),
             Self::Disconnected => f.write_str("this side ended the channel"),
-            Self::Left(None) => f.write_str("the channel was cut before both sides had agreed on a key"),
+            Self::Left(None) => f.write_str("the channel was cut before it was secured"),
             Self::Left(Some(word)) => {
-                write!(f, "the channel was cut before both sides had agreed on a key; the relay says: {word}")
+                write!(f, "the channel was cut before it was secured; the relay says: {word}")
             }
             Self::NeverSecured => f.write_str("the two sides did not agree on a key in time"),
             Self::HandshakeInvalid => f.write_str("the other side's part of the key agreement is not valid"),

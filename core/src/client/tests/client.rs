@@ -1,6 +1,5 @@
 //! The whole machine against a relay that follows a script.
 
-use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -65,55 +64,6 @@ fn a_cut_is_healed_by_rejoin_and_repeated_until_then() {
     }
     let channel = b.channel();
     assert_eq!(b.client.receive(b.now, channel), Some(Bytes::from("hello")));
-}
-
-/// Wherever in the key agreement one side gives up, the other is told at once: nobody waits for it.
-#[test]
-fn whoever_gives_up_before_both_are_secured_is_not_waited_for() {
-    let mut alone = 0;
-    for (delivered, quitter) in (0..10).flat_map(|delivered| [(delivered, 0), (delivered, 1)]) {
-        let mut sides =
-            [Puppet::online("AAAAAA", "one key", limits()), Puppet::online("BBBBBB", "one key", limits())];
-        let [a, b] = &mut sides;
-        meet(a, b);
-        // What each has said and the other has not heard.
-        let mut flying = [VecDeque::new(), VecDeque::new()];
-        let mut left = delivered;
-        let mut gone = false;
-        while !gone || flying.iter().any(|frames| !frames.is_empty()) {
-            for from in [0, 1] {
-                flying[from].extend(sides[from].take_sent());
-                let Some(frame) = (left > 0 || gone).then(|| flying[from].pop_front()).flatten() else {
-                    continue;
-                };
-                left -= usize::from(!gone);
-                let to = &mut sides[1 - from];
-                match frame[0] {
-                    0x07 => to.relay(RelayFrame::Closed { channel: 1, reason: Ended::Closed }),
-                    _ => to.raw(&frame),
-                }
-            }
-            if !gone && (left == 0 || flying.iter().all(VecDeque::is_empty)) {
-                gone = true;
-                let channel = sides[1 - quitter].channel();
-                alone += usize::from(sides[1 - quitter].client.is_secured(channel));
-                let side = &mut sides[quitter];
-                let channel = side.channel();
-                side.client.abort(side.now, channel).unwrap();
-                side.drain();
-                flying[quitter].extend(side.take_sent());
-            }
-        }
-        let [here, there] =
-            [&sides[quitter], &sides[1 - quitter]].map(|side| closed(side).map(|(end, _)| end));
-        assert_eq!(here, Some(End::Disconnected));
-        assert!(
-            matches!(there, Some(End::Left(Some(Ended::Closed)) | End::Aborted { code: 0 })),
-            "{quitter} gave up after {delivered} frames: {there:?}"
-        );
-        assert_eq!(sides[1 - quitter].heard(|event| matches!(event, Event::Interrupted { .. })), 0);
-    }
-    assert!(alone > 2, "among them are those where only the other side is secured");
 }
 
 /// A cut between the two CONFIRMs: one side is secured, the other is not, and the way found again makes it so.
