@@ -38,7 +38,8 @@ pub struct ServerLimits {
     /// Handshakes under way at once; beyond it the oldest is ended. At least 1.
     pub handshakes_max: usize,
     /// Bytes of data that may wait for one receiver before whoever sends to it is no longer read. Each of its senders may add what one turn
-    /// brings beyond it. Less when the memory budget is nearly used up. It holds more than one window (1 MiB) of one peer. At least one frame, about 64 KiB.
+    /// brings beyond it. Less when the memory budget is nearly used up. It need not hold a whole window of a peer: what is held up waits
+    /// where it is kept anyway. At least one frame, about 64 KiB.
     pub outbox_bytes_max: usize,
     /// Its senders are read again when no more than this waits. Less than `outbox_bytes_max`.
     pub outbox_bytes_low: usize,
@@ -73,8 +74,8 @@ impl Default for ServerLimits {
         Self {
             handshake_timeout: Duration::from_secs(10),
             handshakes_max: 4096,
-            outbox_bytes_max: 2 * 1024 * 1024,
-            outbox_bytes_low: 1536 * 1024,
+            outbox_bytes_max: 768 * 1024,
+            outbox_bytes_low: 640 * 1024,
             control_bytes_max: 64 * 1024,
             stall_timeout: Duration::from_secs(30),
             close_linger: Duration::from_secs(1),

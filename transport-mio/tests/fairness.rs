@@ -98,14 +98,14 @@ fn what_may_wait_for_an_address_depends_on_what_is_free() {
     let relay = relay_with(|config| config.server.memory = 16 * MIB);
     let address = relay.local_addr();
     let mut modest = pair_from(MODEST, address);
-    let mut greedy: Vec<Pair> = (0..6).map(|_| pair_from(GREEDY, address)).collect();
+    let mut greedy: Vec<Pair> = (0..16).map(|_| pair_from(GREEDY, address)).collect();
     for pair in &greedy {
         let mut socket = pair.a.socket.get_ref().try_clone().unwrap();
         let frame = masked(0x82, &forward(pair.a_channel, &[0; 60_000]));
         std::thread::spawn(move || while socket.write_all(&frame).is_ok() {});
     }
-    // Six times 2 MiB are allowed by themselves; the budget has 8 MiB for everybody.
-    let stats = await_stats(&relay.handle(), "all are held up", |stats| stats.held_up >= 6);
+    // Sixteen times 768 KiB are allowed by themselves; the budget has 8 MiB for everybody.
+    let stats = await_stats(&relay.handle(), "all are held up", |stats| stats.held_up >= 16);
     assert!(stats.memory_used < 15 * MIB && stats.outbox_bytes > MIB, "{stats:?}");
     modest.exchange(&[7; 60_000]);
     assert_eq!((stats.shed, stats.relay.closed.len()), (0, 0));
