@@ -17,6 +17,9 @@
 //!   process's own is printed beside it, and what the relay itself counts: who asked what, and which IDs were given up, is remembered
 //!   for ten minutes, in tables that are bounded.
 //!
+//! What falls short in throughput or delay alone is tried again, twice at most: a machine that is shared takes its processors away now
+//! and then, and no weakness of the relay goes away by that. Every try is printed. What is disconnected, and memory, count each time.
+//!
 //! Before anything is measured, the relay is visited once in every honest way: what it needs once, such as the pages of its program, is
 //! no attacker's.
 
@@ -42,6 +45,8 @@ const OVER_BUDGET: f64 = 1.01;
 const AFTERWARDS: f64 = 1.1;
 /// How long memory may take to come back.
 const RECOVERY_MAX: Duration = Duration::from_secs(15);
+/// How often what falls short is tried in all.
+const TRIES: usize = 3;
 /// Attackers settle before anything is measured.
 const SETTLE: Duration = Duration::from_millis(500);
 const MIB: f64 = 1_048_576.0;
@@ -205,8 +210,21 @@ fn run(plan: &Plan) -> Result<bool> {
 }
 
 impl Scene {
-    /// Measures under these attacks.
+    /// Measures under these attacks, again if the honest fell short.
     fn stand(&mut self, what: &str, names: &[&str], time: Duration) -> Result<()> {
+        let mut short = Vec::new();
+        for _ in 0..TRIES {
+            short = self.stand_once(what, names, time)?;
+            if short.is_empty() {
+                break;
+            }
+        }
+        self.failed.append(&mut short);
+        Ok(())
+    }
+
+    /// Measures under these attacks; in what the honest fell short.
+    fn stand_once(&mut self, what: &str, names: &[&str], time: Duration) -> Result<Vec<String>> {
         let before = metrics(self.view)?;
         self.relay.forget_peak()?;
         let busy = self.relay.usage()?.busy;
@@ -230,12 +248,12 @@ impl Scene {
         let share = (usage.busy.saturating_sub(busy)).as_secs_f64() / begun.elapsed().as_secs_f64();
         self.row(what, &had, &usage, share, Some(opened));
         println!("{:16} {}", "", ended(&before, &metrics(self.view)?));
-        self.judge(what, &had);
+        let short = self.judge(what, &had);
         self.peak = self.peak.max(usage.peak);
         self.check(usage.peak as f64 <= self.budget as f64 * OVER_BUDGET, || {
             format!("{what}: the memory reached {:.1} MiB", usage.peak as f64 / MIB)
         });
-        Ok(())
+        Ok(short)
     }
 
     fn attacker(&self, name: &str, time: Duration) -> Result<Running> {
@@ -254,20 +272,21 @@ impl Scene {
         Ok(Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?))
     }
 
-    /// What the honest had, beside what they had alone.
-    fn judge(&mut self, what: &str, had: &Measured) {
+    /// In what the honest fell short of what they had alone. That none of them was disconnected is checked at once.
+    fn judge(&mut self, what: &str, had: &Measured) -> Vec<String> {
         let alone = self.alone;
+        let mut short = Vec::new();
         let kept = had.bytes_per_second / alone.bytes_per_second;
-        self.check(kept >= KEPT_MIN, || format!("{what}: {:.0} % of the throughput were kept", kept * 100.0));
+        if kept < KEPT_MIN {
+            short.push(format!("{what}: {:.0} % of the throughput were kept", kept * 100.0));
+        }
         let allowed = alone.median.div_f64(KEPT_MIN) + TURN;
-        self.check(had.median <= allowed, || {
-            format!(
-                "{what}: the median delay is {:.2} ms; {:.2} ms are allowed",
-                millis(had.median),
-                millis(allowed)
-            )
-        });
+        if had.median > allowed {
+            let [median, allowed] = [had.median, allowed].map(millis);
+            short.push(format!("{what}: the median delay is {median:.2} ms; {allowed:.2} ms are allowed"));
+        }
         self.check(had.lost == 0, || format!("{what}: {} honest ends were disconnected so far", had.lost));
+        short
     }
 
     /// What the honest have once all is over, and whether the memory is back.
@@ -282,10 +301,17 @@ impl Scene {
         }
         let waited = begun.elapsed();
         self.relay.forget_peak()?;
-        let had = self.honest.measure(time);
-        let usage = self.relay.usage()?;
-        self.row("afterwards", &had, &usage, 0.0, None);
-        self.judge("afterwards", &had);
+        let mut short = Vec::new();
+        for _ in 0..TRIES {
+            let had = self.honest.measure(time);
+            let usage = self.relay.usage()?;
+            self.row("afterwards", &had, &usage, 0.0, None);
+            short = self.judge("afterwards", &had);
+            if short.is_empty() {
+                break;
+            }
+        }
+        self.failed.append(&mut short);
         println!("\nAfter {:.1} s, MiB:", waited.as_secs_f64());
         for (what, part) in [("resident", resident), ("of its own", own)] {
             let Recovery { before, least } = part;
