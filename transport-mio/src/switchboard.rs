@@ -33,7 +33,7 @@ use crate::timers::{Timers, Wait};
 use crate::token::{Key, Links, Slots};
 
 /// Once so many bytes have been read, it is time to look for new events.
-const ROUND_WORK: usize = 512 * 1024;
+const ROUND_WORK: usize = 256 * 1024;
 /// A turn costs as much as reading so many bytes, even if it brings none.
 const TURN_WORK: usize = 4 * 1024;
 /// And a frame as much as so many bytes more.
@@ -41,7 +41,7 @@ const FRAME_WORK: usize = 64;
 /// Control frames that one turn handles: each may cost as much as hundreds of bytes that are only passed on.
 const CONTROL_PER_TURN: usize = 64;
 /// Runs of forwarded frames that one turn ends: each is a call of the system. Whoever sends to one receiver at a time never comes near.
-const RUNS_PER_TURN: usize = 64;
+const RUNS_PER_TURN: usize = 16;
 /// And a run costs as much as reading so many bytes.
 const RUN_WORK: usize = 4 * 1024;
 /// As far as its pace goes, a control frame counts for so many that are only passed on. No client has much to say to its relay.
