@@ -159,6 +159,8 @@ const FINISH: usize = 1;
 const FINISH_UNKNOWN: usize = 8;
 /// The verdict: whether the check is right, which is public, but made of that copy, and whether the tag is.
 const JUDGE: usize = 2;
+/// The verdict on a record, which is public: looked at by the cipher, and by who asked it.
+const REFUSED: usize = 2;
 
 fn records(report: &mut Report, mut session: Secured) {
     let mut record = [7; HEADER + 100 + TAG];
@@ -166,7 +168,7 @@ fn records(report: &mut Report, mut session: Secured) {
     assert!(outcome(sealed), "it has the size of one");
     public(&record);
     // To its sender it is a record of somebody else.
-    let opened = report.step("a record is refused", 1, || session.data_rx.open(&mut record).is_ok());
+    let opened = report.step("a record is refused", REFUSED, || session.data_rx.open(&mut record).is_ok());
     assert!(!outcome(opened), "it is of the other direction");
 }
 

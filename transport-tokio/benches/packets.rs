@@ -22,6 +22,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 const SMALL: usize = 32;
+/// Packets that are taken at once, at most.
+const BATCH: usize = 1024;
 const PACKETS: usize = 4_000_000;
 const PING: usize = 64;
 const PINGS: usize = 20_000;
@@ -52,10 +54,10 @@ fn packets(url: &str) -> Result<()> {
     let (a, b) = meet(url, &near, &far)?;
     let receiver = thread::spawn(move || {
         far.block_on(async {
-            let mut received = 0;
-            while let Some(packet) = b.channel.receive_bytes().await? {
-                assert_eq!(packet.len(), SMALL);
-                received += 1;
+            let (mut received, mut packets) = (0, Vec::new());
+            while b.channel.receive_many(&mut packets, BATCH).await? > 0 {
+                received += packets.len();
+                assert!(packets.drain(..).all(|packet| packet.len() == SMALL));
             }
             Result::Ok(received)
         })
@@ -64,7 +66,7 @@ fn packets(url: &str) -> Result<()> {
     near.block_on(async {
         let packet = [7; SMALL];
         for _ in 0..PACKETS {
-            a.channel.send_bytes(Bytes::copy_from_slice(&packet)).await?;
+            a.channel.send_slice(&packet).await?;
         }
         let fate = a.channel.close().await?;
         assert_eq!(fate.delivered, PACKETS as u64);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
-use phantom_core::client::{Client, ClientConfig, Event, Input, Output};
+use phantom_core::client::{Client, ClientConfig, Event, Input, Output, Packets};
 use phantom_core::crypto::EncryptionKey;
 use phantom_core::id::{ChannelId, ConnId};
 use phantom_core::relay::{Handled, Input as Came, Output as Do, Relay, RelayConfig, RelaySecret, Source};
@@ -31,7 +31,8 @@ fn carry(count: usize, size: usize) -> Run {
     let mut trio = Trio::meet();
     let packet = Bytes::from(vec![7; size]);
     Box::new(move || {
-        let mut packets: VecDeque<_> = std::iter::repeat_n(packet.clone(), count).collect();
+        let mut packets = Packets::new();
+        (0..count).for_each(|_| packets.push(packet.clone()));
         trio.now = trio.now + Duration::from_millis(1);
         trio.send(&mut packets);
         trio.settle();
@@ -70,7 +71,7 @@ impl Trio {
         trio
     }
 
-    fn send(&mut self, packets: &mut VecDeque<Bytes>) {
+    fn send(&mut self, packets: &mut Packets) {
         let channel = self.channel.expect("a channel");
         self.clients[0].send_all(self.now, channel, packets).expect("there is room");
     }
