@@ -13,7 +13,7 @@
 //! * Where nothing is under way, the world is also run to its end without any further act or fault, and must come to rest: no request
 //!   without an answer, no end of a channel without the other, and everything that waits has ended by a deadline.
 //!
-//! What is checked on the way is in [`Court`](court::Court), what happens to the machines in [`Board`].
+//! What is checked on the way is in `court`, what happens to the machines in [`Board`].
 
 mod board;
 mod court;
