@@ -42,7 +42,8 @@
 //! # Layers
 //!
 //! Imports point one way. [`wire`] knows nothing above it; [`relay`] never imports [`crypto`], so the module graph shows that it
-//! cannot read what it forwards; [`packet`] and [`bits`] are for the application and known to neither machine.
+//! cannot read what it forwards; [`packet`] and [`bits`] are for the application and known to neither machine, and [`websocket`] is for
+//! adapters.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -59,6 +60,7 @@ pub mod packet;
 pub mod relay;
 pub mod rng;
 pub mod time;
+pub mod websocket;
 pub mod wire;
 
 /// When a machine wants to be called again, and why.

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
+use phantom_core::websocket::opcode;
+
 use crate::access::Access;
-use crate::frame::opcode;
 use crate::handshake::{Handshake, Progress};
 use crate::inbound::{Fault, INPUT_MIN, Inbound, Incoming, Rules};
 use crate::outbox::Outbox;

@@ -7,7 +7,7 @@
 use std::io::{self, IoSliceMut, Read};
 use std::ops::Range;
 
-use crate::frame::{self, Header, SHORT_MAX, opcode};
+use phantom_core::websocket::{Header, apply_mask, opcode, write_header};
 
 /// A frame that is carried over is copied in front of what is read next up to this length; beyond it, what is read goes behind it.
 const COPY_MAX: usize = 16 * 1024;
@@ -192,7 +192,7 @@ impl Inbound {
             let start = *at + header.len;
             let end = start + header.payload as usize;
             let Some(payload) = input.get_mut(start..end) else { return Incoming::Nothing };
-            frame::unmask(payload, mask);
+            apply_mask(payload, mask);
             *at = end;
             self.frames += 1;
             match (header.opcode(), header.is_final()) {
@@ -228,15 +228,11 @@ impl Inbound {
     /// Sections 5.1 to 5.5: whether this frame may come now. Judged by its header alone, before its payload is there.
     fn judge(&self, rules: &Rules, header: &Header) -> Result<[u8; 4], Fault> {
         let mask = header.mask.ok_or(Fault::Protocol)?;
-        let shortest = frame::sent_header_len(usize::try_from(header.payload).map_err(|_| Fault::TooLarge)?)
-            + mask.len();
-        if header.has_reserved_bits() || header.payload >> 63 != 0 || header.len != shortest {
+        if !header.is_sound() {
             return Err(Fault::Protocol);
         }
         if header.is_control() {
-            let known = matches!(header.opcode(), opcode::CLOSE | opcode::PING | opcode::PONG);
-            let sound = known && header.is_final() && header.payload <= SHORT_MAX as u64;
-            return if sound { Ok(mask) } else { Err(Fault::Protocol) };
+            return Ok(mask);
         }
         match (header.opcode(), &self.message) {
             (opcode::CONTINUATION, Some(_)) | (opcode::BINARY, None) => {}
@@ -282,7 +278,7 @@ const fn is_sendable(code: u16) -> bool {
 
 fn push_control(replies: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     let mut header = [0; 2];
-    frame::write_header(&mut header, opcode, payload.len());
+    write_header(&mut header, opcode, payload.len()).expect("a control frame is short");
     replies.extend_from_slice(&header);
     replies.extend_from_slice(payload);
 }

@@ -34,7 +34,6 @@ pub mod conformance;
 mod conn;
 mod entropy;
 mod error;
-mod frame;
 mod handle;
 mod handshake;
 mod inbound;

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
 
-use crate::frame::{self, SENT_HEADER_MAX, SHORT_MAX, opcode};
+use phantom_core::websocket::{HEADER_MAX, Header, SHORT_MAX, opcode, write_header};
 
 /// How much small frames share.
 const CHUNK: usize = 16 * 1024;
@@ -57,7 +57,7 @@ impl Outbox {
     pub(crate) fn push_frames(&mut self, frames: &[u8], written: usize) {
         let mut at = 0;
         while at < frames.len() {
-            let end = at + frame::sent_frame_len(&frames[at..]);
+            let end = at + frame_len(&frames[at..]);
             if end > written {
                 let from = at.max(written);
                 if from > at {
@@ -155,7 +155,7 @@ impl Outbox {
                 self.leave(rest);
                 written -= rest;
             } else {
-                let frame = frame::sent_frame_len(&chunk.bytes[chunk.gone..]);
+                let frame = frame_len(&chunk.bytes[chunk.gone..]);
                 let left = frame.min(written);
                 self.leave(left);
                 self.begun = frame - left;
@@ -203,10 +203,16 @@ impl Outbox {
     }
 }
 
-fn header(opcode: u8, payload: usize) -> ([u8; SENT_HEADER_MAX], usize) {
-    let (mut header, len) = ([0; SENT_HEADER_MAX], frame::sent_header_len(payload));
-    frame::write_header(&mut header[..len], opcode, payload);
+fn header(opcode: u8, payload: usize) -> ([u8; HEADER_MAX], usize) {
+    let mut header = [0; HEADER_MAX];
+    let len = write_header(&mut header, opcode, payload).expect("there is room for the longest");
     (header, len)
+}
+
+/// The length, header included, of the frame at the beginning of `bytes`.
+fn frame_len(bytes: &[u8]) -> usize {
+    let header = Header::parse(bytes).expect("only whole frames of our own lie here");
+    header.len + header.payload as usize
 }
 
 #[cfg(test)]
@@ -214,7 +220,7 @@ mod tests {
     use phantom_core::wire::CloseCode;
 
     use super::*;
-    use crate::frame::{FINAL, Header};
+    use phantom_core::websocket::FINAL;
 
     const BINARY: u8 = FINAL | opcode::BINARY;
     const CLOSE: u8 = FINAL | opcode::CLOSE;
@@ -245,7 +251,7 @@ mod tests {
     fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
         let mut frames = Vec::new();
         while !bytes.is_empty() {
-            let (frame, rest) = bytes.split_at(frame::sent_frame_len(bytes));
+            let (frame, rest) = bytes.split_at(frame_len(bytes));
             let header = Header::parse(frame).unwrap();
             frames.push((frame[0], frame[header.len..].to_vec()));
             bytes = rest;

@@ -13,6 +13,7 @@ use mio::event::Event;
 use phantom_core::id::ConnId;
 use phantom_core::relay::{Handled, Input, Output, Place, Relay, Source};
 use phantom_core::time::Instant;
+use phantom_core::websocket::opcode;
 use phantom_core::wire::{CloseCode, FRAME_MAX};
 
 use self::forward::Run;
@@ -22,7 +23,6 @@ use crate::budget::Budget;
 use crate::certificate::TlsConfig;
 use crate::config::ServerLimits;
 use crate::conn::{Conn, Phase, Received};
-use crate::frame::opcode;
 use crate::handshake::{self, Handshake, HandshakeFailure, Progress};
 use crate::inbound::{Fault, Inbound, Incoming, Rules};
 use crate::pace::Rate;

@@ -7,12 +7,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use phantom_core::time::Duration;
+use phantom_core::websocket::opcode;
 use phantom_core::wire::{CloseCode, FRAME_MAX};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::websocket::{self, Decoder, opcode, put_frame};
+use crate::websocket::{self, Decoder, put_frame};
 
 /// Bytes that wait here before the system must have taken some.
 pub(crate) const ROOM: usize = 256 << 10;

@@ -9,10 +9,10 @@ use std::ops::Range;
 use phantom_core::id::ConnId;
 use phantom_core::relay::Input;
 use phantom_core::time::Instant;
+use phantom_core::websocket::{header_len, opcode, write_header};
 
 use super::{Switchboard, mark};
 use crate::conn::PLACES_MAX;
-use crate::frame::{self, opcode};
 use crate::token::Key;
 
 /// A payload up to this length moves to the frame before it; moving more would cost more than a piece of its own in the write.
@@ -35,9 +35,8 @@ pub(super) struct Run {
 impl Run {
     /// Adds the frame whose payload stands here; before it there is room for a header. Says whether the run is now as long as it may be.
     fn add(&mut self, buf: &mut [u8], payload: Range<usize>) -> bool {
-        let header = frame::sent_header_len(payload.len());
-        let whole = payload.start - header..payload.end;
-        frame::write_header(&mut buf[whole.start..payload.start], opcode::BINARY, payload.len());
+        let whole = payload.start - header_len(payload.len())..payload.end;
+        write_header(&mut buf[whole.start..payload.start], opcode::BINARY, payload.len());
         self.bytes += whole.len();
         match self.places.last_mut() {
             Some(last) if payload.len() <= MOVE_MAX => {

@@ -6,12 +6,12 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token};
 use phantom_core::relay::Source;
 use phantom_core::time::Instant;
+use phantom_core::websocket::opcode;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::*;
 use crate::conn::{Conn, Received, Sent};
-use crate::frame::opcode;
 use crate::handshake::Handshake;
 
 /// A client with rustls in its hands, and the relay's side of the same socket.

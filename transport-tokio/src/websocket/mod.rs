@@ -5,29 +5,7 @@
 //! * A frame is judged by its header, before its payload is waited for.
 
 use bytes::{Buf, Bytes, BytesMut};
-
-/// No continuation follows.
-const FINAL: u8 = 0x80;
-/// Bits that mean something only after an extension has been agreed on; none ever is.
-const RESERVED: u8 = 0x70;
-const OPCODE: u8 = 0x0f;
-const MASKED: u8 = 0x80;
-/// Lengths up to this stand in the second byte; the two numbers above it say that two or eight bytes follow.
-const SHORT_MAX: usize = 125;
-const TWO_BYTES: u8 = 126;
-const EIGHT_BYTES: u8 = 127;
-/// The longest header of a frame that is sent.
-pub(crate) const SENT_HEADER_MAX: usize = 14;
-
-/// What a frame is (section 11.8).
-pub(crate) mod opcode {
-    pub(super) const CONTINUATION: u8 = 0;
-    pub(super) const TEXT: u8 = 1;
-    pub(crate) const BINARY: u8 = 2;
-    pub(crate) const CLOSE: u8 = 8;
-    pub(super) const PING: u8 = 9;
-    pub(crate) const PONG: u8 = 10;
-}
+use phantom_core::websocket::{HEADER_MAX, Header, MASK_LEN, MASKED, opcode, write_header};
 
 /// What came.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,49 +30,6 @@ pub(crate) struct Decoder {
     message_max: usize,
     /// The message of which not all frames have come.
     begun: Option<BytesMut>,
-}
-
-struct Header {
-    first: u8,
-    len: usize,
-    payload: u64,
-}
-
-impl Header {
-    /// Reads the header at the beginning of `bytes`; none, if it is not all there.
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let &[first, second, ..] = bytes else { return None };
-        let (len, payload) = match second & !MASKED {
-            TWO_BYTES => (4, u64::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?))),
-            EIGHT_BYTES => (10, u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
-            short => (2, u64::from(short)),
-        };
-        // A server must not mask. As a length no frame has, a mask is refused with it.
-        let payload = if second & MASKED == 0 { payload } else { u64::MAX };
-        Some(Self { first, len, payload })
-    }
-
-    /// Sections 5.1, 5.2 and 5.5: what every frame must keep to.
-    fn is_sound(&self) -> bool {
-        let shortest = match self.payload {
-            0..126 => 2,
-            126..0x1_0000 => 4,
-            _ => 10,
-        };
-        let control = self.opcode() >= opcode::CLOSE;
-        self.first & RESERVED == 0
-            && self.payload >> 63 == 0
-            && self.len == shortest
-            && (!control || (self.is_final() && self.payload <= SHORT_MAX as u64))
-    }
-
-    const fn opcode(&self) -> u8 {
-        self.first & OPCODE
-    }
-
-    const fn is_final(&self) -> bool {
-        self.first & FINAL != 0
-    }
 }
 
 impl Decoder {
@@ -143,7 +78,8 @@ impl Decoder {
 
     /// Whether a frame with this header may come now.
     fn judge(&self, header: &Header) -> Result<(), Incoming> {
-        if !header.is_sound() {
+        // A server must not mask (section 5.1).
+        if !header.is_sound() || header.mask.is_some() {
             return Err(Incoming::Broken);
         }
         match (header.opcode(), &self.begun) {
@@ -160,19 +96,11 @@ impl Decoder {
 
 /// Puts a frame behind what is in `out`: its header, and its payload under this mask.
 pub(crate) fn put_frame(out: &mut BytesMut, opcode: u8, payload: &[u8], mask: [u8; 4]) {
-    out.reserve(SENT_HEADER_MAX + payload.len());
-    let first = FINAL | opcode;
-    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
-        (Ok(short), _) if payload.len() <= SHORT_MAX => out.extend_from_slice(&[first, MASKED | short]),
-        (_, Ok(medium)) => {
-            let [a, b] = medium.to_be_bytes();
-            out.extend_from_slice(&[first, MASKED | TWO_BYTES, a, b]);
-        }
-        _ => {
-            out.extend_from_slice(&[first, MASKED | EIGHT_BYTES]);
-            out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
-        }
-    }
+    let mut header = [0; HEADER_MAX];
+    let len = write_header(&mut header, opcode, payload.len()).expect("there is room for the longest");
+    header[1] |= MASKED;
+    out.reserve(len + MASK_LEN + payload.len());
+    out.extend_from_slice(&header[..len]);
     out.extend_from_slice(&mask);
     // Section 5.3, as many bytes at a time as the processor takes.
     let [a, b, c, d] = mask;

@@ -84,7 +84,7 @@ fn what_must_not_come_is_seen_by_its_header_alone() {
         (vec![0x82, 126, 0, 125], Incoming::Broken),
         (vec![0x80, 1], Incoming::Broken),
         ([frame(2, b"a"), vec![0x82, 1]].concat(), Incoming::Broken),
-        (vec![0x82, 0x81], Incoming::Broken),
+        (vec![0x82, 0x81, 1, 2, 3, 4], Incoming::Broken),
         (vec![0xc2, 1], Incoming::Broken),
         (vec![0x83, 1], Incoming::Broken),
         (vec![0x8b, 1], Incoming::Broken),
