@@ -21,6 +21,7 @@ pub struct Handle(Arc<Shared>);
 struct Shared {
     waker: Waker,
     stop: AtomicBool,
+    gather: AtomicBool,
     questions: Mutex<Questions>,
     reload: Mutex<Reload>,
 }
@@ -49,6 +50,7 @@ impl Handle {
         Self(Arc::new(Shared {
             waker,
             stop: AtomicBool::new(false),
+            gather: AtomicBool::new(false),
             questions: Mutex::new(known),
             reload: Mutex::default(),
         }))
@@ -85,12 +87,25 @@ impl Handle {
         self.wake();
     }
 
+    /// Asks the relay's loop to make room on the pages of memory that its thread alone keeps from being empty: of use after a rush, before
+    /// the allocator is asked to give pages back to the system. It holds up the loop for less than a millisecond. Does not wait until it
+    /// is done: [`stats`](Self::stats) called afterwards does.
+    pub fn gather_memory(&self) {
+        self.0.gather.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether that was asked since the last time.
+    pub(crate) fn take_gather_memory(&self) -> bool {
+        self.0.gather.swap(false, Ordering::Acquire)
+    }
+
     /// What has been given and not yet taken.
     pub(crate) fn take_reload(&self) -> Reload {
         std::mem::take(&mut *self.0.reload.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The same, but no longer than this: `None` if the relay's loop runs and has not answered by then.
+    /// The same as [`stats`](Self::stats), but waits no longer than this: `None` if the relay's loop runs and has not answered by then.
     #[must_use]
     pub fn stats_within(&self, patience: Duration) -> Option<ServerStats> {
         match self.ask() {

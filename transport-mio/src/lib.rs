@@ -36,6 +36,7 @@ mod entropy;
 mod error;
 mod handle;
 mod handshake;
+mod heap;
 mod inbound;
 mod limit;
 mod listener;

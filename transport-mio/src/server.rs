@@ -17,6 +17,7 @@ use crate::config::{ServerConfig, ServerLimits};
 use crate::entropy;
 use crate::error::StartError;
 use crate::handle::{Handle, RunningRelay};
+use crate::heap;
 use crate::listener::{Listener, LocalAddress};
 use crate::stats::{Histogram, ServerState, ServerStats};
 use crate::switchboard::Switchboard;
@@ -172,6 +173,9 @@ impl RelayServer {
             self.accept(now);
             self.board.turns(now);
             self.board.timeout(now);
+            if self.handle.take_gather_memory() {
+                heap::gather();
+            }
             self.handle.answer(|| self.stats(ServerState::Serving));
             if self.handle.is_stopping() {
                 let end = *stop_by.get_or_insert_with(|| {
