@@ -191,6 +191,18 @@ impl Conn {
         }
     }
 
+    /// Reads once more while the decoder is taken out, if the last read says that there is more. How many bytes came; an end is told by the
+    /// next [`receive`](Self::receive).
+    pub(crate) fn read_on(&mut self, room: &mut [u8]) -> usize {
+        if !self.readable {
+            return 0;
+        }
+        match self.receive(room) {
+            Received::Bytes(Filled { read, .. }) => read,
+            Received::Nothing | Received::End => 0,
+        }
+    }
+
     /// Writes what waits, as far as the socket takes it.
     pub(crate) fn send(&mut self, now: Instant) -> Sent {
         while self.writable && self.wants_to_send() {

@@ -7,12 +7,15 @@
 use std::io::{self, IoSliceMut, Read};
 use std::ops::Range;
 
-use phantom_core::websocket::{Header, apply_mask, opcode, write_header};
+use phantom_core::websocket::{HEADER_MAX, Header, MASK_LEN, apply_mask, opcode, write_header};
+use phantom_core::wire::FRAME_MAX;
 
 /// A frame that is carried over is copied in front of what is read next up to this length; beyond it, what is read goes behind it.
 const COPY_MAX: usize = 16 * 1024;
 /// What one read has room for, at the least.
 pub(crate) const INPUT_MIN: usize = 2 * COPY_MAX;
+/// The longest frame of a Phantom client, with its header.
+pub(crate) const RECEIVED_FRAME_MAX: usize = HEADER_MAX + MASK_LEN + FRAME_MAX;
 /// Answers to pings that wait; beyond it only the latest ping is answered (section 5.5.3 allows it).
 const REPLIES_MAX: usize = 16 * 1024;
 
@@ -246,6 +249,11 @@ impl Inbound {
         }
         Ok(mask)
     }
+}
+
+/// Bytes missing of the frame that begins here, which [`next`](Inbound::next) has left; none, if that is not known yet.
+pub(crate) fn missing(begun: &[u8]) -> usize {
+    Header::parse(begun).map_or(0, |header| header.len + header.payload as usize - begun.len())
 }
 
 /// Section 5.5.3.

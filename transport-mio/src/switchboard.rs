@@ -7,6 +7,7 @@ mod forward;
 mod pressure;
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::{fmt, mem};
 
 use mio::event::Event;
@@ -24,7 +25,7 @@ use crate::certificate::TlsConfig;
 use crate::config::ServerLimits;
 use crate::conn::{Conn, Phase, Received};
 use crate::handshake::{self, Handshake, HandshakeFailure, Progress};
-use crate::inbound::{Fault, Inbound, Incoming, Rules};
+use crate::inbound::{self, Fault, Inbound, Incoming, RECEIVED_FRAME_MAX, Rules};
 use crate::pace::Rate;
 use crate::proxy::{ClientAddresses, Introduction};
 use crate::socket::Socket;
@@ -70,7 +71,7 @@ pub(crate) struct Switchboard {
     /// Who has something to write.
     dirty: Vec<Key>,
     stats: ServerStats,
-    /// What a turn reads into.
+    /// What a turn reads into: behind what it may read, there is room for the rest of one frame.
     input: Box<[u8]>,
     run: Run,
     /// What the WebSocket layer answers by itself.
@@ -89,7 +90,7 @@ impl Switchboard {
             access,
             visits: Visits::default(),
             client_addresses,
-            input: vec![0; limits.read_bytes_per_turn].into_boxed_slice(),
+            input: vec![0; limits.read_bytes_per_turn + RECEIVED_FRAME_MAX].into_boxed_slice(),
             budget: Budget::new(limits.memory),
             short: false,
             bytes_rate: Rate::per_second(limits.client_bytes_per_second),
@@ -294,23 +295,26 @@ impl Switchboard {
         let mut work = 0;
         self.run.ended = 0;
         if let Some(mut kept) = conn.inbound().and_then(Inbound::take_undecoded) {
-            self.decode(now, key, &mut kept);
+            let len = kept.len();
+            self.decode(now, key, &mut kept, len);
         } else {
             let mut input = mem::take(&mut self.input);
-            match conn.receive(&mut input) {
+            let most = self.limits.read_bytes_per_turn;
+            match conn.receive(&mut input[..most]) {
                 // If there is more all the same, it was as much work as a read that brings something.
-                Received::Nothing if conn.wants_turn() => work = input.len(),
+                Received::Nothing if conn.wants_turn() => work = most,
                 Received::Nothing => {}
                 Received::End => self.lose(now, key),
                 Received::Bytes(filled) => {
                     work = filled.read;
-                    self.stats.bytes_received += work as u64;
                     if filled.frame
                         && let Some(mut frame) = conn.inbound().map(Inbound::take_frame)
                     {
-                        self.decode(now, key, &mut frame);
+                        let len = frame.len();
+                        self.decode(now, key, &mut frame, len);
                     }
-                    self.take(now, key, &mut input[..filled.input]);
+                    work += self.take(now, key, &mut input, filled.input);
+                    self.stats.bytes_received += work as u64;
                 }
             }
             self.input = input;
@@ -325,22 +329,23 @@ impl Switchboard {
         work
     }
 
-    /// Bytes have come.
-    fn take(&mut self, now: Instant, key: Key, input: &mut [u8]) {
-        let mut rest = &*input;
+    /// So many bytes have come, at the beginning of `input`. Says how many have been read besides.
+    fn take(&mut self, now: Instant, key: Key, input: &mut [u8], filled: usize) -> usize {
+        let mut rest = &input[..filled];
         while let Some(conn) = self.conns.get_mut(key)
             && let Phase::Handshaking(handshake) = &mut conn.phase
         {
             match handshake.feed(&mut rest, &self.client_addresses, &self.access) {
-                Progress::Waiting => return,
+                Progress::Waiting => return 0,
                 Progress::Introduced(client) => {
                     let begun = conn.begin_tls(rest);
                     if let Err(refusal) = self.relocate(now, key, client) {
                         self.stats.count_refusal(refusal);
-                        return self.remove(now, key);
+                        self.remove(now, key);
+                        return 0;
                     }
                     if begun {
-                        return;
+                        return 0;
                     }
                 }
                 Progress::Upgraded { answer, forwarded_for } => {
@@ -348,18 +353,20 @@ impl Switchboard {
                         && let Err(refusal) = self.relocate(now, key, forwarded_for)
                     {
                         self.stats.count_refusal(refusal);
-                        return self.answer(now, key, &handshake::refused(refusal));
+                        self.answer(now, key, &handshake::refused(refusal));
+                        return 0;
                     }
                     self.open(now, key, &answer);
                 }
                 Progress::Refused(failure, answer) => {
                     self.count_failure(key, failure);
-                    return self.answer(now, key, &answer);
+                    self.answer(now, key, &answer);
+                    return 0;
                 }
             }
         }
-        let taken = input.len() - rest.len();
-        self.decode(now, key, &mut input[taken..]);
+        let taken = filled - rest.len();
+        self.decode(now, key, &mut input[taken..], filled - taken)
     }
 
     /// Whether somebody from here is let in now.
@@ -444,26 +451,35 @@ impl Switchboard {
         }
     }
 
-    /// Handles every message in `input`, until its sender is held up or closed.
-    fn decode(&mut self, now: Instant, key: Key, input: &mut [u8]) {
-        if input.is_empty() {
-            return;
+    /// Handles every message in the first `filled` bytes of `input`, until its sender is held up or closed. If a frame is not all there and
+    /// its rest is to be had and finds room, that is read behind it: says how many bytes that were.
+    fn decode(&mut self, now: Instant, key: Key, input: &mut [u8], mut filled: usize) -> usize {
+        let first = filled;
+        if filled == 0 {
+            return 0;
         }
-        let Some(conn) = self.conns.get_mut(key) else { return };
+        let Some(conn) = self.conns.get_mut(key) else { return 0 };
         let held = conn.held_by.is_some();
-        let Phase::Open { conn: from, inbound } = &mut conn.phase else { return };
+        let Phase::Open { conn: from, inbound } = &mut conn.phase else { return 0 };
         if held {
             // The frame before this has held it up.
-            return inbound.keep(input);
+            inbound.keep(&input[..filled]);
+            return 0;
         }
         let (from, mut inbound, mut at, mut control) = (*from, mem::take(inbound), 0, 0);
         loop {
-            let incoming = inbound.next(&self.rules, input, &mut at, &mut self.replies);
+            let incoming = inbound.next(&self.rules, &mut input[..filled], &mut at, &mut self.replies);
             if !self.replies.is_empty() {
                 self.reply(now, key, from);
             }
             let held = match incoming {
-                Incoming::Nothing => break,
+                Incoming::Nothing => match self.read_on(key, input, at..filled) {
+                    0 => break,
+                    more => {
+                        filled += more;
+                        continue;
+                    }
+                },
                 Incoming::Message { payload, .. } => {
                     self.stats.frames_received += 1;
                     let frame = &mut input[payload.clone()];
@@ -510,21 +526,32 @@ impl Switchboard {
             self.finish_run(now, input);
             self.apply_outputs(now);
             if self.links.key(from).is_none() {
-                return;
+                return filled - first;
             }
             if held || control == CONTROL_PER_TURN || self.run.ended >= RUNS_PER_TURN {
-                inbound.keep(&input[at..]);
+                inbound.keep(&input[at..filled]);
                 break;
             }
         }
         inbound.frames += control * (CONTROL_WEIGHT - 1);
         self.finish_run(now, input);
-        if at < input.len() && !inbound.has_undecoded() {
-            inbound.carry(&input[at..]);
+        if at < filled && !inbound.has_undecoded() {
+            inbound.carry(&input[at..filled]);
         }
         if let Some(Phase::Open { inbound: place, .. }) = self.conns.get_mut(key).map(|conn| &mut conn.phase)
         {
             *place = inbound;
+        }
+        filled - first
+    }
+
+    /// Reads what is missing of the frame that has begun here, if it is known to be to be had and finds room behind it.
+    fn read_on(&mut self, key: Key, input: &mut [u8], begun: Range<usize>) -> usize {
+        let missing = inbound::missing(&input[begun.clone()]);
+        let Some(room) = input.get_mut(begun.end..begun.end + missing) else { return 0 };
+        match self.conns.get_mut(key) {
+            Some(conn) if missing > 0 => conn.read_on(room),
+            _ => 0,
         }
     }
 
