@@ -53,7 +53,8 @@ pub struct ServerLimits {
     pub close_linger: Duration,
     /// Connections accepted before others get their turn. At least 1.
     pub accept_batch: usize,
-    /// Bytes read from one connection before others get their turn: the length of the one buffer that all share. At least 32 KiB.
+    /// Bytes read from one connection before others get their turn; of long frames, as many again. The one buffer that all share is twice as
+    /// long. At least 32 KiB.
     pub read_bytes_per_turn: usize,
     /// Bytes of memory that the relay holds at most, for everything; what happens near the limit stands in the operator's page. At least 16 MiB.
     pub memory: usize,
@@ -74,8 +75,8 @@ impl Default for ServerLimits {
         Self {
             handshake_timeout: Duration::from_secs(10),
             handshakes_max: 4096,
-            outbox_bytes_max: 768 * 1024,
-            outbox_bytes_low: 640 * 1024,
+            outbox_bytes_max: 512 * 1024,
+            outbox_bytes_low: 384 * 1024,
             control_bytes_max: 64 * 1024,
             stall_timeout: Duration::from_secs(30),
             close_linger: Duration::from_secs(1),

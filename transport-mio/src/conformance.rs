@@ -34,43 +34,41 @@ fn serve(mut socket: TcpStream) -> io::Result<()> {
     let mut input = vec![0; 2 * INPUT_MIN];
     let mut begin = shake_hands(&mut socket, &mut input)?;
     loop {
-        let parts = match begin.take() {
-            Some(bytes) => [Some(bytes), None],
+        let mut part = match begin.take() {
+            Some(bytes) => bytes,
             None => {
                 let filled = inbound.fill(&mut socket, &mut input)?;
                 if filled.read == 0 {
                     return Ok(());
                 }
-                [filled.frame.then(|| inbound.take_frame()), Some(input[..filled.input].to_vec())]
+                if filled.frame { inbound.take_frame() } else { input[..filled.input].to_vec() }
             }
         };
         let rules = Rules { message_max: MESSAGE_MAX, text: true };
-        for mut part in parts.into_iter().flatten() {
-            let (mut at, mut ended) = (0, false);
-            while !ended {
-                let incoming = inbound.next(&rules, &mut part, &mut at, &mut replies);
-                outbox.push_raw(&std::mem::take(&mut replies));
-                let kind = |text| if text { opcode::TEXT } else { opcode::BINARY };
-                match incoming {
-                    Incoming::Nothing => break,
-                    Incoming::Message { payload, text } => outbox.push_data(kind(text), &part[payload]),
-                    Incoming::Gathered { payload, text } => outbox.push_data(kind(text), &payload),
-                    Incoming::Closed => ended = true,
-                    Incoming::Invalid(fault) => {
-                        outbox.push_close(close_code(fault), "");
-                        ended = true;
-                    }
-                }
-                while !outbox.is_empty() {
-                    outbox.write_to(&mut socket)?;
+        let (mut at, mut ended) = (0, false);
+        while !ended {
+            let incoming = inbound.next(&rules, &mut part, &mut at, &mut replies);
+            outbox.push_raw(&std::mem::take(&mut replies));
+            let kind = |text| if text { opcode::TEXT } else { opcode::BINARY };
+            match incoming {
+                Incoming::Nothing => break,
+                Incoming::Message { payload, text } => outbox.push_data(kind(text), &part[payload]),
+                Incoming::Gathered { payload, text } => outbox.push_data(kind(text), &payload),
+                Incoming::Closed => ended = true,
+                Incoming::Invalid(fault) => {
+                    outbox.push_close(close_code(fault), "");
+                    ended = true;
                 }
             }
-            if ended {
-                return finish(&mut socket);
+            while !outbox.is_empty() {
+                outbox.write_to(&mut socket)?;
             }
-            if at < part.len() {
-                inbound.carry(&part[at..]);
-            }
+        }
+        if ended {
+            return finish(&mut socket);
+        }
+        if at < part.len() {
+            inbound.carry(&part[at..]);
         }
     }
 }

@@ -1,21 +1,19 @@
 //! From bytes to messages: RFC 6455 as a server reads it, in the buffer that the bytes came in.
 //!
 //! A message that is one frame, as every message of a Phantom client is, is unmasked where it lies and never copied. A frame that is not
-//! all there when the buffer ends is carried over: a short one goes in front of what is read next, a long one is read into where it is
-//! kept. So a connection that says nothing keeps nothing.
+//! all there when there is nothing more to read is carried over: it goes in front of what is read next. A long one does that once, and is
+//! then read into where it is kept, so that a peer that sends little by little has nothing copied again and again. So a connection
+//! that says nothing keeps nothing.
 
-use std::io::{self, IoSliceMut, Read};
+use std::io::{self, Read};
 use std::ops::Range;
 
-use phantom_core::websocket::{HEADER_MAX, Header, MASK_LEN, apply_mask, opcode, write_header};
-use phantom_core::wire::FRAME_MAX;
+use phantom_core::websocket::{Header, apply_mask, opcode, write_header};
 
-/// A frame that is carried over is copied in front of what is read next up to this length; beyond it, what is read goes behind it.
+/// What is carried over of one frame is copied in front of what is read next as often as it takes up to this length; beyond it, once.
 const COPY_MAX: usize = 16 * 1024;
 /// What one read has room for, at the least.
 pub(crate) const INPUT_MIN: usize = 2 * COPY_MAX;
-/// The longest frame of a Phantom client, with its header.
-pub(crate) const RECEIVED_FRAME_MAX: usize = HEADER_MAX + MASK_LEN + FRAME_MAX;
 /// Answers to pings that wait; beyond it only the latest ping is answered (section 5.5.3 allows it).
 const REPLIES_MAX: usize = 16 * 1024;
 
@@ -46,6 +44,8 @@ struct Carry {
     filled: usize,
     /// How long the frame that begins here is, header included, if that is known.
     frame: Option<usize>,
+    /// It, or what the last read began with, had been carried over before.
+    again: bool,
     /// There may be whole frames here, which must be decoded before anything is read.
     undecoded: bool,
 }
@@ -95,9 +95,9 @@ pub(crate) enum Fault {
 
 /// What one read gave.
 pub(crate) struct Filled {
-    /// A frame that was carried over is complete: take it with [`Inbound::take_frame`] and decode it first.
+    /// A frame that was carried over is complete where it is kept: take it with [`Inbound::take_frame`] and decode it.
     pub(crate) frame: bool,
-    /// Bytes in the input that are to be decoded (then).
+    /// Bytes in the input that are to be decoded.
     pub(crate) input: usize,
     /// Bytes read now.
     pub(crate) read: usize,
@@ -110,24 +110,18 @@ impl Inbound {
     pub(crate) fn fill(&mut self, socket: &mut impl Read, input: &mut [u8]) -> io::Result<Filled> {
         let carry = &mut self.carry;
         match carry.frame {
-            Some(frame) if carry.filled > COPY_MAX => {
+            Some(frame) if carry.filled > COPY_MAX && (carry.again || frame > input.len()) => {
                 // It grows as it fills: neither room for what may never come, nor a copy for every byte that does.
                 if carry.bytes.len() == carry.filled {
                     let len = frame.min(4 * carry.filled);
                     carry.bytes.reserve_exact(len - carry.filled);
                     carry.bytes.resize(len, 0);
                 }
-                let last = carry.bytes.len() == frame;
-                let tail = &mut carry.bytes[carry.filled..];
-                let room = tail.len() + if last { input.len() } else { 0 };
-                let read = if last {
-                    socket.read_vectored(&mut [IoSliceMut::new(tail), IoSliceMut::new(input)])?
-                } else {
-                    socket.read(tail)?
-                };
-                let behind = (carry.filled + read).saturating_sub(frame);
-                carry.filled += read - behind;
-                Ok(Filled { frame: carry.filled == frame, input: behind, read, short: read < room })
+                let room = &mut carry.bytes[carry.filled..];
+                let read = socket.read(room)?;
+                let short = read < room.len();
+                carry.filled += read;
+                Ok(Filled { frame: carry.filled == frame, input: 0, read, short })
             }
             _ => {
                 let (front, room) = input.split_at_mut(carry.filled);
@@ -135,7 +129,7 @@ impl Inbound {
                 front.copy_from_slice(&carry.bytes[..carry.filled]);
                 let short = read < room.len();
                 let input = carry.filled + read;
-                *carry = Carry::default();
+                *carry = Carry { again: carry.filled > 0, ..Carry::default() };
                 Ok(Filled { frame: false, input, read, short })
             }
         }
@@ -158,16 +152,15 @@ impl Inbound {
 
     /// Carries over what [`next`](Self::next) left when it had nothing more.
     pub(crate) fn carry(&mut self, rest: &[u8]) {
-        let frame = Header::parse(rest).map(|header| header.len + header.payload as usize);
-        self.carry = Carry { bytes: rest.to_vec(), filled: rest.len(), frame, undecoded: false };
+        let frame = frame_len(rest);
+        let again = self.carry.again;
+        self.carry = Carry { bytes: rest.to_vec(), filled: rest.len(), frame, again, undecoded: false };
     }
 
-    /// Keeps what must not be decoded now, behind what is kept so already.
+    /// Keeps what must not be decoded now.
     pub(crate) fn keep(&mut self, rest: &[u8]) {
-        self.carry.bytes.truncate(self.carry.filled);
-        self.carry.bytes.extend_from_slice(rest);
-        self.carry.filled = self.carry.bytes.len();
-        self.carry.undecoded = true;
+        let undecoded = !rest.is_empty();
+        self.carry = Carry { bytes: rest.to_vec(), filled: rest.len(), undecoded, ..Carry::default() };
     }
 
     /// Bytes of memory that it holds.
@@ -197,6 +190,7 @@ impl Inbound {
             let Some(payload) = input.get_mut(start..end) else { return Incoming::Nothing };
             apply_mask(payload, mask);
             *at = end;
+            self.carry.again = false;
             self.frames += 1;
             match (header.opcode(), header.is_final()) {
                 (opcode::PING, _) => pong(replies, payload),
@@ -251,9 +245,9 @@ impl Inbound {
     }
 }
 
-/// Bytes missing of the frame that begins here, which [`next`](Inbound::next) has left; none, if that is not known yet.
-pub(crate) fn missing(begun: &[u8]) -> usize {
-    Header::parse(begun).map_or(0, |header| header.len + header.payload as usize - begun.len())
+/// The length, header included, of the frame that begins here and that [`next`](Inbound::next) has left, if that is known.
+pub(crate) fn frame_len(begun: &[u8]) -> Option<usize> {
+    Header::parse(begun).map(|header| header.len + header.payload as usize)
 }
 
 /// Section 5.5.3.

@@ -1,6 +1,6 @@
 //! What carries a connection's bytes: TCP, or a Unix socket behind a proxy of this machine; and TLS over either.
 
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 
@@ -109,14 +109,6 @@ impl Read for Socket {
             Self::Tcp(socket) => socket.read(buf),
             Self::Unix(socket) => socket.read(buf),
             Self::Tls(socket) => socket.read(buf),
-        }
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(socket) => socket.read_vectored(bufs),
-            Self::Unix(socket) => socket.read_vectored(bufs),
-            Self::Tls(socket) => socket.read_vectored(bufs),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The relay machine and the sockets it speaks through: what happens to one socket, and what follows for others.
 //!
-//! The rule: a socket gets a *turn*, in which it is read once, everything it brought is handled, and everybody for whom something came
-//! of it is written to once. A turn is bounded by the read buffer. A full receiver costs its senders their turns and nobody else anything.
+//! The rule: a socket gets a *turn*, in which it is read once, or to the end of a long frame, everything it brought is handled, and
+//! everybody for whom something came of it is written to once. A turn is bounded by the read buffer. A full receiver costs its senders their turns and nobody else anything.
 
 mod forward;
 mod pressure;
@@ -25,7 +25,7 @@ use crate::certificate::TlsConfig;
 use crate::config::ServerLimits;
 use crate::conn::{Conn, Phase, Received};
 use crate::handshake::{self, Handshake, HandshakeFailure, Progress};
-use crate::inbound::{self, Fault, Inbound, Incoming, RECEIVED_FRAME_MAX, Rules};
+use crate::inbound::{self, Fault, Inbound, Incoming, Rules};
 use crate::pace::Rate;
 use crate::proxy::{ClientAddresses, Introduction};
 use crate::socket::Socket;
@@ -35,6 +35,8 @@ use crate::token::{Key, Links, Slots};
 
 /// Once so many bytes have been read, it is time to look for new events.
 const ROUND_WORK: usize = 256 * 1024;
+/// The rest of a frame this long is read in the same turn. What there is of a shorter one is sooner copied than another read is done.
+const LONG_FRAME: usize = 8 * 1024;
 /// A turn costs as much as reading so many bytes, even if it brings none.
 const TURN_WORK: usize = 4 * 1024;
 /// And a frame as much as so many bytes more.
@@ -71,7 +73,7 @@ pub(crate) struct Switchboard {
     /// Who has something to write.
     dirty: Vec<Key>,
     stats: ServerStats,
-    /// What a turn reads into: behind what it may read, there is room for the rest of one frame.
+    /// What a turn reads into: first the one half, and then the other if that ends within a long frame.
     input: Box<[u8]>,
     run: Run,
     /// What the WebSocket layer answers by itself.
@@ -90,7 +92,7 @@ impl Switchboard {
             access,
             visits: Visits::default(),
             client_addresses,
-            input: vec![0; limits.read_bytes_per_turn + RECEIVED_FRAME_MAX].into_boxed_slice(),
+            input: vec![0; 2 * limits.read_bytes_per_turn].into_boxed_slice(),
             budget: Budget::new(limits.memory),
             short: false,
             bytes_rate: Rate::per_second(limits.client_bytes_per_second),
@@ -312,8 +314,9 @@ impl Switchboard {
                     {
                         let len = frame.len();
                         self.decode(now, key, &mut frame, len);
+                    } else {
+                        work += self.take(now, key, &mut input, filled.input);
                     }
-                    work += self.take(now, key, &mut input, filled.input);
                     self.stats.bytes_received += work as u64;
                 }
             }
@@ -451,21 +454,15 @@ impl Switchboard {
         }
     }
 
-    /// Handles every message in the first `filled` bytes of `input`, until its sender is held up or closed. If a frame is not all there and
-    /// its rest is to be had and finds room, that is read behind it: says how many bytes that were.
+    /// Handles every message in the first `filled` bytes of `input`, until its sender is held up or closed. What is
+    /// missing of the last is read behind it if that is worth it: says how many bytes came so.
     fn decode(&mut self, now: Instant, key: Key, input: &mut [u8], mut filled: usize) -> usize {
         let first = filled;
         if filled == 0 {
             return 0;
         }
         let Some(conn) = self.conns.get_mut(key) else { return 0 };
-        let held = conn.held_by.is_some();
         let Phase::Open { conn: from, inbound } = &mut conn.phase else { return 0 };
-        if held {
-            // The frame before this has held it up.
-            inbound.keep(&input[..filled]);
-            return 0;
-        }
         let (from, mut inbound, mut at, mut control) = (*from, mem::take(inbound), 0, 0);
         loop {
             let incoming = inbound.next(&self.rules, &mut input[..filled], &mut at, &mut self.replies);
@@ -545,14 +542,17 @@ impl Switchboard {
         filled - first
     }
 
-    /// Reads what is missing of the frame that has begun here, if it is known to be to be had and finds room behind it.
+    /// Reads the rest of the long frame that has begun here, if it is there and finds room. Says how many bytes came.
     fn read_on(&mut self, key: Key, input: &mut [u8], begun: Range<usize>) -> usize {
-        let missing = inbound::missing(&input[begun.clone()]);
-        let Some(room) = input.get_mut(begun.end..begun.end + missing) else { return 0 };
-        match self.conns.get_mut(key) {
-            Some(conn) if missing > 0 => conn.read_on(room),
-            _ => 0,
-        }
+        let frame = inbound::frame_len(&input[begun.clone()]).filter(|&frame| frame >= LONG_FRAME);
+        let Some(frame) = frame else { return 0 };
+        let rest = frame - begun.len();
+        // Who sends one long frame sends more that are as long: so many are read with it that the last ends where the buffer does, if all
+        // of it may wait for somebody.
+        let ample = self.budget.outbox_max(0) >= self.limits.outbox_bytes_max;
+        let more = if ample { (input.len() - begun.end).saturating_sub(rest) / frame * frame } else { 0 };
+        let Some(room) = input.get_mut(begun.end..begun.end + rest + more) else { return 0 };
+        self.conns.get_mut(key).map_or(0, |conn| conn.read_on(room))
     }
 
     /// What the WebSocket layer has to say goes with the control frames.

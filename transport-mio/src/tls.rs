@@ -11,7 +11,7 @@
 //! * Before TLS there may be a header of the PROXY protocol: until TLS is [begun](TlsSocket::begin), the socket is a plain one.
 //! * Who does not speak TLS is told so once, in HTTP if that is what it spoke, and whatever else it sends is thrown away.
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 
@@ -269,23 +269,6 @@ impl Read for TlsSocket {
                 Err(error) if error.kind() == ErrorKind::WouldBlock && filled == 0 => return Err(error),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(_) => self.end = Some(End::Done),
-            }
-        }
-        Ok(filled)
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let mut filled = 0;
-        for buf in bufs {
-            match self.read(buf) {
-                Ok(read) => {
-                    filled += read;
-                    if read < buf.len() {
-                        break;
-                    }
-                }
-                Err(error) if filled == 0 => return Err(error),
-                Err(_) => break,
             }
         }
         Ok(filled)

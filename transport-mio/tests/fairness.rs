@@ -104,7 +104,7 @@ fn what_may_wait_for_an_address_depends_on_what_is_free() {
         let frame = masked(0x82, &forward(pair.a_channel, &[0; 60_000]));
         std::thread::spawn(move || while socket.write_all(&frame).is_ok() {});
     }
-    // Sixteen times 768 KiB are allowed by themselves; the budget has 8 MiB for everybody.
+    // Sixteen times 512 KiB are allowed by themselves; the budget has 8 MiB for everybody.
     let stats = await_stats(&relay.handle(), "all are held up", |stats| stats.held_up >= 16);
     assert!(stats.memory_used < 15 * MIB && stats.outbox_bytes > MIB, "{stats:?}");
     modest.exchange(&[7; 60_000]);

@@ -99,6 +99,22 @@ fn a_burst_larger_than_a_turn_arrives_in_order_in_both_directions() {
     senders.into_iter().for_each(|sender| sender.join().unwrap());
 }
 
+/// Nearly every read ends within a frame, whose rest is read in the same turn, or finds no room there, or has not come yet.
+#[test]
+fn long_frames_arrive_and_every_byte_is_counted() {
+    let relay = relay_with(|config| config.server.read_bytes_per_turn = 40_000);
+    let Pair { a, mut b, a_channel, b_channel } = Pair::meet(relay.local_addr());
+    let payload = |number: usize| vec![number as u8; 20_000 + (number * 7919) % 45_000];
+    let burst: Vec<u8> = (0..200).flat_map(|n| masked(0x82, &forward(a_channel, &payload(n)))).collect();
+    let before = relay.handle().stats().bytes_received;
+    let sent = burst.len() as u64;
+    let mut socket = a.socket.get_ref().try_clone().unwrap();
+    let writer = thread::spawn(move || socket.write_all(&burst).unwrap());
+    (0..200).for_each(|n| assert!(b.payload(b_channel) == payload(n), "number {n}"));
+    writer.join().unwrap();
+    assert_eq!(relay.handle().stats().bytes_received - before, sent);
+}
+
 #[test]
 fn a_fragmented_message_is_one_frame() {
     let relay = relay();

@@ -1,4 +1,4 @@
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 
 use super::*;
 
@@ -33,21 +33,14 @@ struct Portions<'a> {
 
 impl Read for Portions<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.read_vectored(&mut [IoSliceMut::new(buf)])
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         self.blocked = !self.blocked;
         if self.blocked {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let portion = &self.bytes[..self.portion.min(self.bytes.len())];
-        let mut left = portion;
-        for buf in bufs {
-            left = &left[(&mut **buf).write(left)?..];
-        }
-        self.bytes = &self.bytes[portion.len() - left.len()..];
-        Ok(portion.len() - left.len())
+        let portion = buf.len().min(self.portion).min(self.bytes.len());
+        buf[..portion].copy_from_slice(&self.bytes[..portion]);
+        self.bytes = &self.bytes[portion..];
+        Ok(portion)
     }
 }
 
@@ -59,28 +52,25 @@ fn decode(rules: &Rules, bytes: &[u8], portion: usize) -> (Vec<(&'static str, Ve
     while !socket.bytes.is_empty() {
         let Ok(filled) = inbound.fill(&mut socket, &mut input) else { continue };
         let frame = filled.frame.then(|| inbound.take_frame());
-        let mut parts = frame.into_iter().chain([input[..filled.input].to_vec()]).peekable();
-        while let Some(mut part) = parts.next() {
-            let mut at = 0;
-            loop {
-                let what = match inbound.next(rules, &mut part, &mut at, &mut replies) {
-                    Incoming::Message { payload, text } => {
-                        (if text { "text" } else { "binary" }, part[payload].to_vec())
-                    }
-                    Incoming::Gathered { payload, .. } => ("gathered", payload),
-                    Incoming::Nothing => break,
-                    Incoming::Closed => ("closed", Vec::new()),
-                    Incoming::Invalid(fault) => ("invalid", format!("{fault:?}").into_bytes()),
-                };
-                out.push(what);
-                if matches!(out.last(), Some(("closed" | "invalid", _))) {
-                    return (out, replies);
+        let mut part = frame.unwrap_or_else(|| input[..filled.input].to_vec());
+        let mut at = 0;
+        loop {
+            let what = match inbound.next(rules, &mut part, &mut at, &mut replies) {
+                Incoming::Message { payload, text } => {
+                    (if text { "text" } else { "binary" }, part[payload].to_vec())
                 }
+                Incoming::Gathered { payload, .. } => ("gathered", payload),
+                Incoming::Nothing => break,
+                Incoming::Closed => ("closed", Vec::new()),
+                Incoming::Invalid(fault) => ("invalid", format!("{fault:?}").into_bytes()),
+            };
+            out.push(what);
+            if matches!(out.last(), Some(("closed" | "invalid", _))) {
+                return (out, replies);
             }
-            if at < part.len() {
-                assert!(parts.peek().is_none(), "a carried frame is one frame");
-                inbound.carry(&part[at..]);
-            }
+        }
+        if at < part.len() {
+            inbound.carry(&part[at..]);
         }
     }
     (out, replies)
@@ -180,11 +170,37 @@ fn what_is_kept_grows_with_what_has_come() {
 }
 
 #[test]
-fn what_was_kept_undecoded_stands_before_what_comes() {
+fn what_was_kept_undecoded_is_taken_once() {
     let mut inbound = Inbound::default();
-    inbound.keep(b"first");
-    inbound.keep(b" second");
+    inbound.keep(b"");
+    assert!(!inbound.has_undecoded() && inbound.take_undecoded().is_none());
+    inbound.keep(b"kept");
     assert!(inbound.has_undecoded());
-    assert_eq!(inbound.take_undecoded().as_deref(), Some(&b"first second"[..]));
+    assert_eq!(inbound.take_undecoded().as_deref(), Some(&b"kept"[..]));
     assert!(!inbound.has_undecoded() && inbound.take_undecoded().is_none() && inbound.memory() == 0);
+}
+
+/// What has come of a long frame is copied twice at most, however little comes at a time; what is read goes behind it then.
+#[test]
+fn a_long_frame_is_copied_in_front_of_a_read_once() {
+    let bytes = masked(0x82, &[1; 40_000]);
+    let (mut inbound, mut input) = (Inbound::default(), vec![0; 2 * INPUT_MIN]);
+    inbound.carry(&bytes[..20_000]);
+    let filled = inbound.fill(&mut &bytes[20_000..20_010], &mut input).unwrap();
+    assert_eq!((filled.input, filled.frame), (20_010, false));
+    let mut at = 0;
+    assert!(matches!(
+        inbound.next(&RELAY, &mut input[..20_010], &mut at, &mut Vec::new()),
+        Incoming::Nothing
+    ));
+    assert_eq!((at, frame_len(&input[..20_010])), (0, Some(bytes.len())));
+    inbound.carry(&input[..20_010]);
+    for range in [20_010..20_020, 20_020..bytes.len()] {
+        let filled = inbound.fill(&mut &bytes[range.clone()], &mut input).unwrap();
+        assert_eq!((filled.input, filled.read, filled.frame), (0, range.len(), range.end == bytes.len()));
+    }
+    assert!(inbound.take_frame() == bytes);
+    // The next one is another frame.
+    inbound.carry(&bytes[..20_000]);
+    assert_eq!(inbound.fill(&mut &bytes[20_000..], &mut input).unwrap().input, bytes.len());
 }

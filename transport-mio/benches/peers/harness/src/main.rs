@@ -189,9 +189,15 @@ impl Run {
             Workload::PingPong => load::pingpong(dialect, self.number(), 2 * time),
             Workload::Many(pairs) => load::many(dialect, bench, &mut self.numbers, pairs, 2 * time),
             Workload::Join => load::join(dialect, bench, &mut self.numbers, 2 * time),
-            Workload::Past => self.past(dialect, bench),
+            Workload::Past => self.past(name, dialect, bench),
             Workload::Crowd => load::crowd(&phantom, bench, self.plan.clients),
-            Workload::Joined => load::joined(&phantom, bench, self.plan.clients),
+            Workload::Joined => {
+                let mut other = Peer::another(name, &self.places)?;
+                let other_running = other.start(cores, &self.places)?;
+                let crowded = Phantom { port: other.port };
+                let other_bench = Bench { relay: other_running.id(), ..bench };
+                load::joined([(&phantom, bench), (&crowded, other_bench)], self.plan.clients)
+            }
             Workload::Slow => load::slow(dialect, bench, &mut self.numbers, self.plan.slow),
             Workload::Packets => {
                 system::run_on(Cores::All)?;
@@ -207,26 +213,37 @@ impl Run {
         }
     }
 
-    /// The same relay joins pairs before and after many have come and gone.
-    fn past(&mut self, dialect: &dyn dialect::Dialect, bench: Bench) -> io::Result<Figures> {
-        let repetitions = self.plan.repetitions;
-        let median = |numbers: &mut _| -> io::Result<f64> {
-            let mut each = Vec::new();
-            for _ in 0..repetitions {
-                let figures = load::join(dialect, bench, numbers, 2 * self.plan.time)?;
+    /// A relay that many have come to and gone from joins pairs, and by turns with it one that has just been started: what the system still
+    /// has to do with past connections is the same for both.
+    fn past(
+        &mut self,
+        name: &'static str,
+        dialect: &dyn dialect::Dialect,
+        bench: Bench,
+    ) -> io::Result<Figures> {
+        let failed = load::past(dialect, &mut self.numbers, self.plan.past);
+        let time = 2 * self.plan.time;
+        let [mut fresh, mut later] = [Vec::new(), Vec::new()];
+        for _ in 0..self.plan.repetitions {
+            let mut other = Peer::another(name, &self.places)?;
+            let running = other.start(Cores::One(bench.relay_core), &self.places)?;
+            let other_bench = Bench { relay: running.id(), ..bench };
+            for (each, dialect, bench) in
+                [(&mut fresh, &*other.dialect, other_bench), (&mut later, dialect, bench)]
+            {
+                let figures = load::join(dialect, bench, &mut self.numbers, time)?;
                 each.extend(
-                    figures.into_iter().find(|(name, _)| *name == "cpu_us_pair").map(|(_, number)| number),
+                    figures.iter().find(|(name, _)| *name == "cpu_us_pair").map(|(_, number)| number),
                 );
             }
+        }
+        let median = |mut each: Vec<f64>| {
             each.sort_by(f64::total_cmp);
-            Ok(each[each.len() / 2])
+            each[each.len() / 2]
         };
-        let fresh = median(&mut self.numbers)?;
-        let failed = load::past(dialect, &mut self.numbers, self.plan.past);
-        let later = median(&mut self.numbers)?;
         Ok(vec![
-            ("cpu_us_pair_fresh", fresh),
-            ("cpu_us_pair_later", later),
+            ("cpu_us_pair_fresh", median(fresh)),
+            ("cpu_us_pair_later", median(later)),
             ("connections", 2.0 * self.plan.past as f64),
             ("failed", failed as f64),
         ])

@@ -44,6 +44,8 @@ pub(crate) struct Peer {
 
 /// The port behind HAProxy at which this program listens.
 const BACKEND: u16 = 7902;
+/// How far the port of another relay of a kind is from the first's.
+const ANOTHER: u16 = 100;
 
 impl Peer {
     /// The relay of this name.
@@ -51,13 +53,25 @@ impl Peer {
     /// # Errors
     /// Its settings cannot be written.
     pub(crate) fn new(name: &'static str, places: &Places) -> io::Result<Self> {
+        Self::at(port(name), name, places)
+    }
+
+    /// Another one of the same kind, to be compared with the first while that is there.
+    ///
+    /// # Errors
+    /// Its settings cannot be written.
+    pub(crate) fn another(name: &'static str, places: &Places) -> io::Result<Self> {
+        Self::at(port(name) + ANOTHER, name, places)
+    }
+
+    fn at(port: u16, name: &'static str, places: &Places) -> io::Result<Self> {
         let dialect: Box<dyn Dialect> = match name {
-            PHANTOM | PHANTOM_DEFAULTS => Box::new(Phantom { port: port(name) }),
-            IROH => Box::new(Iroh { port: port(name) }),
-            HAPROXY => Box::new(Proxied::new(port(name), BACKEND)?),
-            _ => Box::new(Room { port: port(name) }),
+            PHANTOM | PHANTOM_DEFAULTS => Box::new(Phantom { port }),
+            IROH => Box::new(Iroh { port }),
+            HAPROXY => Box::new(Proxied::new(port, BACKEND)?),
+            _ => Box::new(Room { port }),
         };
-        Ok(Self { name, port: port(name), dialect, command: command(name, places)? })
+        Ok(Self { name, port, dialect, command: command(name, port, places)? })
     }
 
     /// HAProxy in front of a backend that is not this program; listens here.
@@ -125,8 +139,8 @@ const fn port(name: &str) -> u16 {
     }
 }
 
-fn command(name: &str, places: &Places) -> io::Result<Command> {
-    let port = port(name).to_string();
+fn command(name: &str, port: u16, places: &Places) -> io::Result<Command> {
+    let port = port.to_string();
     let mut command = match name {
         PHANTOM | PHANTOM_DEFAULTS => Command::new(places.ours.join("phantom-relay")),
         IROH => Command::new(places.tools.join("bin/iroh-relay")),

@@ -21,7 +21,7 @@ pub(crate) enum Workload {
     /// So many pairs.
     Many(usize),
     Join,
-    /// Joining, before and after many past connections.
+    /// Joining, by a new relay and by one with many past connections.
     Past,
     Crowd,
     Joined,
@@ -113,7 +113,7 @@ impl Workload {
             Self::PingPong => "round trip, 64 B".into(),
             Self::Many(pairs) => format!("{pairs} pairs, 256 B"),
             Self::Join => "join".into(),
-            Self::Past => "join, before and after".into(),
+            Self::Past => "join, new and after many".into(),
             Self::Crowd => "idle clients".into(),
             Self::Joined => "join among others".into(),
             Self::Slow => "slow reader".into(),

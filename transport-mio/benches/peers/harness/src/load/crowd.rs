@@ -12,8 +12,10 @@ use crate::system;
 const FEW: usize = 100;
 /// How long what was needed to join them may take to be given back.
 const REST: Duration = Duration::from_secs(2);
-/// How many joins are timed.
+/// How many joins are timed before it is the other relay's turn.
 const TIMED: usize = 200;
+/// How often each relay has its turn.
+const ROUNDS: usize = 20;
 
 /// What each of half of them costs, and each of all.
 pub(crate) fn crowd(phantom: &Phantom, bench: Bench, clients: usize) -> io::Result<Figures> {
@@ -31,26 +33,37 @@ pub(crate) fn crowd(phantom: &Phantom, bench: Bench, clients: usize) -> io::Resu
     Ok(vec![("kib_half", each(half)), ("kib_all", each(all)), ("clients", clients as f64)])
 }
 
-/// How long it takes to join while 10 are there, and while so many are.
-pub(crate) fn joined(phantom: &Phantom, bench: Bench, clients: usize) -> io::Result<Figures> {
-    let mut crowd = Vec::with_capacity(clients);
-    let mut figures = Figures::new();
+/// How long it takes to join one relay where 10 are, and another where so many are: by turns, so that both are measured at the same time.
+pub(crate) fn joined(relays: [(&Phantom, Bench); 2], clients: usize) -> io::Result<Figures> {
     let names = [("among_few_us", "among_few_cpu_us"), ("among_all_us", "among_all_cpu_us")];
-    for (count, (time, cpu)) in [10, clients - TIMED].into_iter().zip(names) {
+    let mut crowds = [Vec::new(), Vec::new()];
+    for (((phantom, _), crowd), count) in relays.iter().zip(&mut crowds).zip([10, clients - 11]) {
         while crowd.len() < count {
             crowd.push(phantom.join(crowd.len() as u64)?);
         }
-        let meter = bench.meter();
-        let mut taken = Vec::with_capacity(TIMED);
-        for number in 0..TIMED {
-            let begun = Instant::now();
-            // Joined and gone: there are never more than one beyond those that stay.
-            drop(phantom.join((clients + number) as u64)?);
-            taken.push(begun.elapsed().as_nanos() as u64);
-        }
-        let busy = bench.busy_since(&meter).as_secs_f64() / TIMED as f64 * 1e6;
-        figures.extend([(time, percentile(&mut taken, 0.5)), (cpu, busy)]);
     }
-    figures.push(("clients", clients as f64));
+    let mut numbers = clients as u64..;
+    let mut taken = [Vec::new(), Vec::new()];
+    let mut busy = [0.0; 2];
+    for round in 0..=ROUNDS {
+        for (place, (phantom, bench)) in relays.iter().enumerate() {
+            let meter = bench.meter();
+            for number in numbers.by_ref().take(TIMED) {
+                let begun = Instant::now();
+                // Joined and gone: there is never more than one beyond those that stay.
+                drop(phantom.join(number)?);
+                taken[place].push(begun.elapsed().as_nanos() as u64);
+            }
+            busy[place] += bench.busy_since(&meter).as_secs_f64();
+        }
+        if round == 0 {
+            // The first one only warms up.
+            (taken, busy) = Default::default();
+        }
+    }
+    let mut figures = vec![("clients", clients as f64)];
+    for (((time, cpu), taken), busy) in names.into_iter().zip(&mut taken).zip(busy) {
+        figures.extend([(time, percentile(taken, 0.5)), (cpu, busy / (ROUNDS * TIMED) as f64 * 1e6)]);
+    }
     Ok(figures)
 }
