@@ -143,14 +143,18 @@ pub fn write_header(to: &mut [u8], opcode: u8, payload: usize) -> Option<usize> 
 /// Masks a payload, or takes its mask off (section 5.3: the two are one).
 #[inline]
 pub fn apply_mask(payload: &mut [u8], mask: [u8; MASK_LEN]) {
-    // Eight bytes at a time, which the compiler makes into as many as the processor takes.
+    // Eight bytes at a time, which the compiler makes into as many as the processor takes; then four, and then what is left.
     let [a, b, c, d] = mask;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (words, rest) = payload.as_chunks_mut::<8>();
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
     }
-    for (byte, mask) in rest.iter_mut().zip(mask.iter().cycle()) {
+    let (half, rest) = rest.as_chunks_mut::<MASK_LEN>();
+    if let [half, ..] = half {
+        *half = (u32::from_ne_bytes(*half) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(mask) {
         *byte ^= mask;
     }
 }

@@ -37,6 +37,8 @@ use crate::token::{Key, Links, Slots};
 const ROUND_WORK: usize = 256 * 1024;
 /// The rest of a frame this long is read in the same turn. What there is of a shorter one is sooner copied than another read is done.
 const LONG_FRAME: usize = 8 * 1024;
+/// The buffer is longer than two reads by so much, so that their headers do not keep four frames of 64 KiB out of it.
+const HEADERS: usize = 1024;
 /// A turn costs as much as reading so many bytes, even if it brings none.
 const TURN_WORK: usize = 4 * 1024;
 /// And a frame as much as so many bytes more.
@@ -92,7 +94,7 @@ impl Switchboard {
             access,
             visits: Visits::default(),
             client_addresses,
-            input: vec![0; 2 * limits.read_bytes_per_turn].into_boxed_slice(),
+            input: vec![0; 2 * limits.read_bytes_per_turn + HEADERS].into_boxed_slice(),
             budget: Budget::new(limits.memory),
             short: false,
             bytes_rate: Rate::per_second(limits.client_bytes_per_second),
