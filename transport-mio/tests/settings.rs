@@ -34,7 +34,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("max_pairs", "300000", "300000"),
     ("max_retired", "10", "10"),
     ("receiver_buffer", "4MiB", r#""4 MiB""#),
-    ("receiver_buffer_low", "512 KiB", r#""512 KiB""#),
+    ("receiver_buffer_low", "256 KiB", r#""256 KiB""#),
     ("control_buffer", "65537", r#""65537""#),
     ("client_bytes_per_second", "10 MiB", r#""10 MiB""#),
     ("client_messages_per_second", "0", "0"),
