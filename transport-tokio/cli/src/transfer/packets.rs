@@ -25,7 +25,7 @@
 //! names, without what could drive a terminal.
 
 use bytes::Bytes;
-use phantom_core::bits::Bits;
+use phantom_core::bits::{BitReader, Bits, ReadError};
 use phantom_core::packet::Packet;
 
 use super::message::Sentence;
@@ -147,6 +147,20 @@ pub(crate) struct Chunk {
 impl Chunk {
     /// Bytes of an encoded chunk that are not of a file, if the chunk is a full one; of a shorter one, fewer.
     pub(crate) const HEADER: usize = 5;
+
+    /// The bytes in an encoded chunk where they lie: `decode` would copy them.
+    ///
+    /// # Errors
+    /// It is no chunk.
+    pub(crate) fn data_in(packet: &[u8]) -> Result<&[u8], ReadError> {
+        let mut input = BitReader::new(packet);
+        if input.read_varint()? != u64::from(Self::ID) {
+            return Err(ReadError::Invalid("this is another packet"));
+        }
+        let data = input.read_bytes()?;
+        input.finish()?;
+        Ok(data)
+    }
 }
 
 /// What the next files must be.
@@ -261,6 +275,18 @@ mod tests {
         is(&Stop { reason: Reason::Protocol }, "914e");
         let full = encode(&Chunk { data: vec![0; CHUNK_BYTES].into() }).unwrap();
         assert_eq!(full.len(), CHUNK_BYTES + Chunk::HEADER);
+        assert_eq!(Chunk::data_in(&full), Ok(&[0; CHUNK_BYTES][..]));
+    }
+
+    /// As `decode` does it, but for the copy.
+    #[test]
+    fn the_bytes_of_a_chunk_are_read_where_they_lie() {
+        let chunk = Chunk { data: Bytes::from_static(b"abc") };
+        let bytes = encode(&chunk).unwrap();
+        assert_eq!(Chunk::data_in(&bytes), Ok(&b"abc"[..]));
+        for bad in [&bytes[..0], &bytes[..4], &[&bytes[..], b"x"].concat(), &encode(&Ready).unwrap()] {
+            assert!(Chunk::data_in(bad).is_err() && decode::<Chunk>(bad).is_err(), "{bad:02x?}");
+        }
     }
 
     /// The first version offered one file, and its program must still understand that this is not for it.

@@ -196,8 +196,7 @@ impl Writer {
         loop {
             match orders.blocking_recv() {
                 Some(Order::Packet(packet)) if packet::id(&packet) == Ok(Chunk::ID) => {
-                    let Chunk { data } = packet::decode(&packet).map_err(|_| protocol())?;
-                    self.write(&data)?;
+                    self.write(Chunk::data_in(&packet).map_err(|_| protocol())?)?;
                 }
                 Some(Order::Packet(packet)) => {
                     let Sums { hashes } = packet::decode(&packet).map_err(|_| protocol())?;
