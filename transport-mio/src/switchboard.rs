@@ -1,7 +1,8 @@
 //! The relay machine and the sockets it speaks through: what happens to one socket, and what follows for others.
 //!
 //! The rule: a socket gets a *turn*, in which it is read once, or to the end of a long frame, everything it brought is handled, and
-//! everybody for whom something came of it is written to once. A turn is bounded by the read buffer. A full receiver costs its senders their turns and nobody else anything.
+//! everybody for whom something came of it is written to once. A turn is bounded by the read buffer. A full receiver costs its senders
+//! their turns and nobody else anything.
 
 mod forward;
 mod pressure;
