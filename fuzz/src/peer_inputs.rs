@@ -57,7 +57,7 @@ struct World {
     parts: Option<Vec<u8>>,
     /// Nothing has been lost, and nothing sent that may end the channel: all that is due must be handed out.
     clean: bool,
-    /// A record was sealed while the channel was cut.
+    /// A DATA record was sealed while the channel was cut; what is sealed later is out of order.
     lost: bool,
     /// The packets of every record are known here.
     exact: bool,
@@ -336,6 +336,7 @@ impl World {
         if self.peer.data_tx.seal(&mut record).is_ok() {
             self.spent += record.len();
             self.clean &= self.spent <= WINDOW;
+            self.lost |= self.number.is_none();
             self.send(&record);
         }
     }
@@ -356,7 +357,7 @@ impl World {
 
     fn send(&mut self, record: &[u8]) {
         let Some(number) = self.number else {
-            (self.clean, self.lost) = (false, true);
+            self.clean = false;
             return;
         };
         let frame = message(number, &[record]);

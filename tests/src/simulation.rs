@@ -148,6 +148,8 @@ pub struct Tally {
     pub delivered: u64,
     /// Channel ends that ended for a fault of the relay.
     pub ended: u64,
+    /// How long it took by the world's clock.
+    pub time: Duration,
     /// A digest of the whole run.
     pub trace: [u8; 32],
 }
@@ -159,16 +161,18 @@ impl AddAssign for Tally {
         self.resumed += other.resumed;
         self.delivered += other.delivered;
         self.ended += other.ended;
+        self.time += other.time;
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { dials, redials, resumed, delivered, ended, .. } = self;
+        let Self { dials, redials, resumed, delivered, ended, time, .. } = self;
         write!(
             f,
             "{dials} links made, {redials} of them again, {resumed} times resumed, {delivered} packets delivered, \
-             {ended} ends by a verdict"
+             {ended} ends by a verdict, {} hours by the world's clock",
+            time.as_secs() / 3600
         )
     }
 }
@@ -384,6 +388,7 @@ impl Simulation {
         }
         self.tally.dials = self.world.dials;
         self.tally.redials = self.world.dials - self.world.nodes.len() as u64;
+        self.tally.time = self.world.now.since(World::START);
         self.tally.trace = self.world.trace();
         Ok(self.tally)
     }
@@ -600,8 +605,12 @@ fn packet(pair: usize, side: usize, number: u64) -> Bytes {
         250..=254 => (mix >> 40 & 0x7fff) as usize,
         _ => 60_000,
     };
-    let tag = mix.to_be_bytes();
-    Bytes::from_iter((0..len).map(|i| tag[i % 8] ^ (i / 8) as u8))
+    let mut bytes = vec![0; len];
+    for (word, place) in bytes.chunks_mut(8).enumerate() {
+        let word = mix ^ (word as u64 & 0xff) * 0x0101_0101_0101_0101;
+        place.copy_from_slice(&word.to_be_bytes()[..place.len()]);
+    }
+    bytes.into()
 }
 
 /// One random run: swarm weights of its own, then as many actions, then healing.
@@ -634,15 +643,18 @@ pub fn run(seed: u64) -> Result<Tally, Broken> {
             }
         }),
     };
+    // A quarter of the worlds is restless: many links and resumes, each with little to carry.
+    let restless = below(4) == 0;
     let weights: Vec<u64> = (0..21)
         .map(|kind| match kind {
             0 | 1 => 8,
+            2..=4 | 16 if restless => 4,
             19 if setup.strangers == 0 => 0,
             20 => [0, 0, 0, 1][below(4) as usize],
             _ => [0, 0, 1, 2, 4][below(5) as usize],
         })
         .collect();
-    let actions = 10 + below(60);
+    let actions = if restless { 50 + below(300) } else { 10 + below(60) };
     let (pairs, nodes) = (setup.pairs as u64, setup.nodes() as u64);
     let mut simulation = Simulation::new(seed, setup.clone());
     let mut done = Vec::new();
@@ -656,7 +668,11 @@ pub fn run(seed: u64) -> Result<Tally, Broken> {
         let node = below(nodes) as usize;
         let (pair, side) = (below(pairs) as usize, below(2) as usize);
         let action = match kind.unwrap_or(0) {
-            0 => Action::Send { pair, side, count: [1, 5, 50, 500][below(4) as usize] },
+            0 => {
+                let counts: &[u16] = if restless { &[1, 2, 5] } else { &[1, 5, 50, 500] };
+                Action::Send { pair, side, count: counts[below(counts.len() as u64) as usize] }
+            }
+            1 if restless => Action::Wait { ms: below(2_000) as u32 },
             1 => Action::Wait { ms: (below(10) << below(12)) as u32 },
             2 => Action::Cut(node),
             3 => Action::CutClientSide(node),

@@ -43,6 +43,9 @@ pub struct World {
 }
 
 impl World {
+    /// When it begins.
+    pub const START: Instant = Instant::from_micros(1_000_000);
+
     /// A world with a relay and no clients; all chance in it comes of `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
@@ -55,7 +58,7 @@ impl World {
         let mut rng = Rng::from_seed(blake3::hash(&seed.to_be_bytes()).as_bytes());
         let relay = Relay::new(config.clone(), rng.bytes());
         Self {
-            now: Instant::from_micros(1_000_000),
+            now: Self::START,
             relay: Some(relay),
             nodes: Vec::new(),
             meddler: None,
