@@ -301,6 +301,8 @@ impl Story<'_> {
 
 /// The content of a packet: its own, whoever sends it and wherever.
 fn content(side: usize, channel: u64, number: usize, len: usize) -> Bytes {
-    let name = format!("{side} {channel} {number} ");
-    name.bytes().cycle().take(len).collect()
+    let name = format!("{side} {channel} {number} ").into_bytes();
+    let mut bytes = name.repeat(len.div_ceil(name.len()));
+    bytes.truncate(len);
+    bytes.into()
 }

@@ -643,8 +643,8 @@ pub fn run(seed: u64) -> Result<Tally, Broken> {
             }
         }),
     };
-    // A quarter of the worlds is restless: many links and resumes, each with little to carry.
-    let restless = below(4) == 0;
+    // Half of the worlds are restless: many links and resumes, each with little to carry.
+    let restless = below(2) == 0;
     let weights: Vec<u64> = (0..21)
         .map(|kind| match kind {
             0 | 1 => 8,
@@ -654,7 +654,7 @@ pub fn run(seed: u64) -> Result<Tally, Broken> {
             _ => [0, 0, 1, 2, 4][below(5) as usize],
         })
         .collect();
-    let actions = if restless { 50 + below(300) } else { 10 + below(60) };
+    let actions = if restless { 100 + below(500) } else { 10 + below(60) };
     let (pairs, nodes) = (setup.pairs as u64, setup.nodes() as u64);
     let mut simulation = Simulation::new(seed, setup.clone());
     let mut done = Vec::new();
