@@ -62,6 +62,8 @@ pub mod rng;
 pub mod time;
 pub mod websocket;
 pub mod wire;
+#[cfg(test)]
+mod words;
 
 /// When a machine wants to be called again, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

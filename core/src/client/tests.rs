@@ -1,6 +1,7 @@
 //! What the tests of this module share, and the tests of the whole machine.
 
 mod client;
+mod commands;
 mod hostile;
 mod world;
 
