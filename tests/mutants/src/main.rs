@@ -45,8 +45,11 @@ fn main() {
     let args: Vec<String> = env::args().skip(1).collect();
     let [list, root, skip] = &args[..] else { panic!("phantom-mutants LIST ROOT SKIP") };
     let list: Vec<Value> = serde_json::from_str(&fs::read_to_string(list).expect("LIST")).expect("JSON");
-    let skip: BTreeSet<usize> =
-        fs::read_to_string(skip).unwrap_or_default().lines().map(|line| line.parse().expect("a number")).collect();
+    let skip: BTreeSet<usize> = fs::read_to_string(skip)
+        .unwrap_or_default()
+        .lines()
+        .map(|line| line.parse().expect("a number"))
+        .collect();
     let mut files: BTreeMap<String, Wanted> = BTreeMap::new();
     for (number, mutant) in list.iter().enumerate().filter(|(number, _)| !skip.contains(number)) {
         let text = |key: &str| mutant[key].as_str().expect("a text").to_owned();
@@ -164,7 +167,13 @@ impl<'a> Visitor<'a> {
         let at = self.byte(block.brace_token.span.open().end());
         for Mutant { number, replacement } in inside {
             let before = format!(" if crate::mutants::on({number}) {{ return {replacement}; }}");
-            self.edits.push(Edit { start: at, end: at, before, after: String::new(), numbers: vec![*number] });
+            self.edits.push(Edit {
+                start: at,
+                end: at,
+                before,
+                after: String::new(),
+                numbers: vec![*number],
+            });
         }
         let outer = std::mem::replace(&mut self.in_fn, true);
         visit(self);
@@ -230,7 +239,8 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
                 );
             let mutants = self.of("BinaryOperator", expr.op.span()).iter().map(|mutant| {
                 let op = &mutant.replacement;
-                let text = if assigns { format!("{left} {op} {right}") } else { format!("({left}) {op} ({right})") };
+                let text =
+                    if assigns { format!("{left} {op} {right}") } else { format!("({left}) {op} ({right})") };
                 (mutant.number, text)
             });
             self.wrap(expr.span(), &mutants.collect::<Vec<_>>());
@@ -242,7 +252,10 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
         if self.in_fn {
             let text = self.text(expr.expr.span());
             let mutants = self.of("UnaryOperator", expr.op.span()).iter();
-            self.wrap(expr.span(), &mutants.map(|mutant| (mutant.number, text.to_owned())).collect::<Vec<_>>());
+            self.wrap(
+                expr.span(),
+                &mutants.map(|mutant| (mutant.number, text.to_owned())).collect::<Vec<_>>(),
+            );
         }
         visit::visit_expr_unary(self, expr);
     }
@@ -252,7 +265,8 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
         match &arm.guard {
             Some((_, guard)) => {
                 let mutants = self.of("MatchArmGuard", guard.span()).iter();
-                let mutants = mutants.map(|mutant| (mutant.number, mutant.replacement.clone())).collect::<Vec<_>>();
+                let mutants =
+                    mutants.map(|mutant| (mutant.number, mutant.replacement.clone())).collect::<Vec<_>>();
                 let whole = has_let(guard);
                 if !whole {
                     for mutant in deleted {

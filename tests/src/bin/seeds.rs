@@ -61,7 +61,10 @@ fn run(plan: &Plan) -> bool {
     let report = |(seeds, sum): (u64, Tally)| {
         let passed = begun.elapsed().as_secs_f64();
         let factor = sum.time.as_secs_f64() / passed / plan.threads as f64;
-        println!("{seeds} seeds: {sum}; {passed:.0} s on {} threads, {factor:.0} x real time each", plan.threads);
+        println!(
+            "{seeds} seeds: {sum}; {passed:.0} s on {} threads, {factor:.0} x real time each",
+            plan.threads
+        );
     };
     let work = || {
         while !broken.load(Ordering::Relaxed) {
