@@ -12,6 +12,8 @@ pub mod hostile;
 pub mod identity;
 pub mod link;
 pub mod node;
+#[cfg(test)]
+mod planted;
 pub mod program;
 pub mod proxy;
 pub mod puppet;

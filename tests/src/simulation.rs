@@ -355,10 +355,15 @@ impl Simulation {
         let within = if self.setup.early { HEALED_WITHIN + UNSECURED_WITHIN } else { HEALED_WITHIN };
         let healed = self.run(within, Self::all_delivered)?;
         hold!(healed, "not healed {within:?} after: {}", self.state());
-        // And something new goes through at once.
+        // And something new is taken, and goes through at once.
         for pair in 0..self.pairs.len() {
+            let before = self.pairs[pair].map(|side| side.sent);
             self.send(pair, 0, 20);
             self.send(pair, 1, 20);
+            let ends = &self.pairs[pair];
+            let stands = self.is_good(ends) && ends.iter().all(|side| side.end.is_none() && !side.parting);
+            let taken = ends.iter().zip(before).all(|(side, before)| side.sent > before);
+            hold!(taken || !stands, "nothing more is taken after healing: {}", self.state());
         }
         let fresh = self.run(Duration::from_secs(20), Self::all_delivered)?;
         hold!(fresh, "what was sent after healing did not arrive: {}", self.state());

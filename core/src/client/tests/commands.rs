@@ -10,6 +10,7 @@ use crate::client::{
 };
 use crate::crypto::{EncryptionKey, Role};
 use crate::id::ChannelId;
+use crate::wire::{Answer, ClientFrame, RelayFrame};
 
 fn key(text: &str) -> EncryptionKey {
     EncryptionKey::parse(text).unwrap()
@@ -186,4 +187,55 @@ fn a_channel_that_was_never_secured_is_left_at_once() {
     a.drain();
     assert_eq!(a.heard(|event| matches!(event, Event::Closed { end: End::Disconnected, .. })), 1);
     assert_eq!((a.client.verifier(at), a.client.role(at)), (None, None));
+}
+
+/// A key that is set later is the key of every channel that has none of its own.
+#[test]
+fn the_key_of_all_channels_reaches_those_without_their_own() {
+    let mut a = Puppet::online("AAAAAA", "one key", ClientLimits::default());
+    let mut b = Puppet::online("BBBBBB", "another key", ClientLimits::default());
+    meet(&mut a, &mut b);
+    wait(&mut a, &mut b);
+    let (now, at_b) = (b.now, b.channel());
+    b.client.set_encryption_key(now, key("one key"));
+    assert!(b.client.encryption_key(now).same_as(&key("one key")));
+    b.drain();
+    wait(&mut a, &mut b);
+    assert!(b.client.is_secured(at_b));
+
+    let mut c = Puppet::online("CCCCCC", "another key", ClientLimits::default());
+    let mut d = Puppet::online("DDDDDD", "one key", ClientLimits::default());
+    meet(&mut c, &mut d);
+    let (now, at_c) = (c.now, c.channel());
+    c.client.set_channel_key(now, at_c, key("its own")).unwrap();
+    c.client.set_encryption_key(now, key("one key"));
+    c.drain();
+    wait(&mut c, &mut d);
+    assert!(!c.client.is_secured(at_c), "it has a key of its own");
+}
+
+#[test]
+fn requests_are_answered_cancelled_and_withdrawn() {
+    let mut a = Puppet::online("AAAAAA", "one key", ClientLimits::default());
+    let (now, peer) = (a.now, super::world::id("BBBBBB"));
+    let (number, _) = a.ask(peer);
+    a.relay(RelayFrame::Answer { request: number, answer: Answer::Declined });
+    assert_eq!(a.heard(|event| matches!(event, Event::Answer { answer: Answer::Declined, .. })), 1);
+
+    let request = a.client.connect(now, peer).unwrap();
+    a.drain();
+    a.take_sent();
+    a.client.withdraw(now, request).unwrap();
+    a.drain();
+    assert!(matches!(ClientFrame::decode(&a.take_sent()[0]), Ok(ClientFrame::Withdraw { .. })));
+
+    a.relay(RelayFrame::Incoming { request: 5, source: peer, nonce: [3; 16] });
+    let shown = a.events.iter().rev().find_map(|event| match event {
+        Event::Incoming { request, .. } => Some(*request),
+        _ => None,
+    });
+    a.client.cancel(now, shown.unwrap()).unwrap();
+    a.drain();
+    assert_eq!(ClientFrame::decode(&a.take_sent()[0]), Ok(ClientFrame::Cancel { request: 5 }));
+    assert_eq!(a.client.cancel(now, shown.unwrap()), Err(RequestError::NotConnected));
 }
