@@ -612,7 +612,7 @@ fn packet(pair: usize, side: usize, number: u64) -> Bytes {
     };
     let mut bytes = vec![0; len];
     for (word, place) in bytes.chunks_mut(8).enumerate() {
-        let word = mix ^ (word as u64 & 0xff) * 0x0101_0101_0101_0101;
+        let word = mix ^ ((word as u64 & 0xff) * 0x0101_0101_0101_0101);
         place.copy_from_slice(&word.to_be_bytes()[..place.len()]);
     }
     bytes.into()

@@ -148,7 +148,7 @@ fn all_guesses_spent_lock_a_channel_until_it_is_unlocked() {
         b.drain();
     }
     let locked = a.events.iter().find_map(|event| match event {
-        Event::Locked { failed, .. } => Some(u32::from(*failed)),
+        Event::Locked { failed, .. } => Some(*failed),
         _ => None,
     });
     let failed = locked.expect("somebody guesses");
