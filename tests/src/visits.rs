@@ -67,7 +67,9 @@ fn requests(to: SocketAddr) -> Result<()> {
 fn messages(to: SocketAddr) -> Result<()> {
     let mut pair = Pair::meet(HOME, to)?;
     let mut bytes = Vec::new();
-    for len in [1, 1000, PAYLOAD_MAX] {
+    // As many long ones as fill what the relay reads into.
+    let whole = [1, 1000, PAYLOAD_MAX, PAYLOAD_MAX, PAYLOAD_MAX, PAYLOAD_MAX];
+    for len in whole {
         raw::forward(&mut bytes, pair.a_channel, &vec![1; len]);
     }
     let mut message = phantom_core::wire::ForwardHeader { channel: pair.a_channel }.to_bytes().to_vec();
@@ -76,7 +78,7 @@ fn messages(to: SocketAddr) -> Result<()> {
     raw::frame(&mut bytes, PING, b"between");
     raw::frame(&mut bytes, 0x80, &message[50..]);
     pair.a.socket.write_all(&bytes)?;
-    for _ in 0..4 {
+    for _ in 0..=whole.len() {
         while pair.b.inbox.message().is_none() {
             if pair.b.inbox.read(&mut pair.b.socket)? == 0 {
                 return Err("the relay does not pass on what it is given".into());

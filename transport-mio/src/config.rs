@@ -53,8 +53,8 @@ pub struct ServerLimits {
     pub close_linger: Duration,
     /// Connections accepted before others get their turn. At least 1.
     pub accept_batch: usize,
-    /// Bytes read from one connection before others get their turn; of long frames, as many again. The one buffer that all share is twice as
-    /// long. At least 32 KiB.
+    /// Bytes read from one connection before others get their turn; of long frames, as many again if nobody waits for one. The one buffer
+    /// that all share is twice as long. At least 32 KiB.
     pub read_bytes_per_turn: usize,
     /// Bytes of memory that the relay holds at most, for everything; what happens near the limit stands in the operator's page. At least 16 MiB.
     pub memory: usize,

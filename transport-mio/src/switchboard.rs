@@ -550,10 +550,11 @@ impl Switchboard {
         let frame = inbound::frame_len(&input[begun.clone()]).filter(|&frame| frame >= LONG_FRAME);
         let Some(frame) = frame else { return 0 };
         let rest = frame - begun.len();
-        // Who sends one long frame sends more that are as long: so many are read with it that the last ends where the buffer does, if all
-        // of it may wait for somebody.
+        // Who sends one long frame sends more that are as long: so many are read with it that the last ends where the buffer does, if nobody
+        // waits for a turn and all of it may wait for somebody.
         let ample = self.budget.outbox_max(0) >= self.limits.outbox_bytes_max;
-        let more = if ample { (input.len() - begun.end).saturating_sub(rest) / frame * frame } else { 0 };
+        let spare = (input.len() - begun.end).saturating_sub(rest);
+        let more = if ample && !self.is_busy() { spare / frame * frame } else { 0 };
         let Some(room) = input.get_mut(begun.end..begun.end + rest + more) else { return 0 };
         self.conns.get_mut(key).map_or(0, |conn| conn.read_on(room))
     }
