@@ -21,3 +21,21 @@ pub(crate) fn gather() {
         while pieces.pop().is_some() {}
     }
 }
+
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_changed_for_others() {
+        const SIZE: usize = 600;
+        let allocate =
+            |count| (0..count).map(|_| black_box(Vec::<u8>::with_capacity(SIZE))).collect::<Vec<_>>();
+        // More than are kept; the others stay, so that the freed ones cannot come back by another way.
+        let mut pieces = allocate(2 * KEPT);
+        let scattered: Vec<_> = pieces.drain(..KEPT).map(|piece| piece.as_ptr()).collect();
+        gather();
+        let kept = allocate(KEPT);
+        assert!(kept.iter().all(|piece| !scattered.contains(&piece.as_ptr())));
+    }
+}

@@ -6,6 +6,8 @@
 
 mod forward;
 mod pressure;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::ops::Range;
