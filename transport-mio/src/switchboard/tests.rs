@@ -60,3 +60,16 @@ fn a_short_frame_and_one_without_room_wait() {
     assert_eq!(read_on(&mut board, LONG_FRAME - 5), 0);
     assert_eq!(read_on(&mut board, 64 * 1024), 0);
 }
+
+#[test]
+fn whoever_has_come_lately_is_in_the_budget() {
+    let mut board = board();
+    board.weigh_tables();
+    let before = board.budget.used();
+    for host in 0..100 {
+        assert!(board.examine(Instant::ZERO, Some([192, 0, 2, host].into())).is_ok());
+    }
+    board.weigh_tables();
+    assert_eq!(board.budget.used(), before + board.visits.memory());
+    assert!(board.visits.memory() > 0);
+}

@@ -47,6 +47,17 @@ fn asking_reaches_the_target_and_says_so() {
     assert_eq!((count(&world, Answer::Requested), count(&world, Answer::Incoming)), (1, 1));
 }
 
+/// Whether there is a prompt changes nothing of when the source is told.
+#[test]
+fn the_source_is_told_before_the_target_is_asked() {
+    let mut world = World::new();
+    let (a, b) = (world.join(), world.join());
+    world.log.clear();
+    world.connect(a, 1, b.id);
+    let told: Vec<_> = world.log.iter().map(|&(_, to, _)| to).collect();
+    assert_eq!(told, [a.conn, b.conn]);
+}
+
 #[test]
 fn a_request_number_rises() {
     for numbers in [&[0][..], &[5, 5], &[5, 4], &[u32::MAX, u32::MAX]] {
