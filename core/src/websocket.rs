@@ -66,6 +66,26 @@ impl Header {
         Some(Self { first, mask, len: len + MASK_LEN, payload })
     }
 
+    /// The same as [`parse`](Self::parse) for a sound header of a whole binary message that is masked and no longer than 65,535 bytes, with bytes
+    /// of its payload behind it: what nearly everything is that a client sends. None for anything else, whatever it is.
+    #[inline]
+    #[must_use]
+    pub fn parse_usual(bytes: &[u8]) -> Option<Self> {
+        const FIRST: u8 = FINAL | opcode::BINARY;
+        let &[FIRST, second, a, b, c, d, e, f] = bytes.first_chunk()? else { return None };
+        let (mask, len, payload) = match second ^ MASKED {
+            TWO_BYTES => ([c, d, e, f], 4, u16::from_be_bytes([a, b])),
+            short => ([a, b, c, d], 2, u16::from(short)),
+        };
+        let is_shortest = header_len(payload.into()) == len && second ^ MASKED < EIGHT_BYTES;
+        is_shortest.then(|| Self {
+            first: FIRST,
+            mask: Some(mask),
+            len: len + MASK_LEN,
+            payload: payload.into(),
+        })
+    }
+
     /// Sections 5.2, 5.4 and 5.5: whether it keeps to what every frame must. The length is written in its shortest form and is below
     /// 2⁶³, no reserved bit is set, the opcode is known, and a control frame is short and whole.
     #[inline]
@@ -143,20 +163,37 @@ pub fn write_header(to: &mut [u8], opcode: u8, payload: usize) -> Option<usize> 
 /// Masks a payload, or takes its mask off (section 5.3: the two are one).
 #[inline]
 pub fn apply_mask(payload: &mut [u8], mask: [u8; MASK_LEN]) {
-    // Eight bytes at a time, which the compiler makes into as many as the processor takes; then four, and then what is left.
-    let [a, b, c, d] = mask;
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (words, rest) = payload.as_chunks_mut::<8>();
-    for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    let mask = u32::from_le_bytes(mask);
+    if payload.len() < STEP {
+        let (halves, rest) = payload.as_chunks_mut::<MASK_LEN>();
+        for half in halves {
+            *half = (u32::from_le_bytes(*half) ^ mask).to_le_bytes();
+        }
+        for (byte, mask) in rest.iter_mut().zip(mask.to_le_bytes()) {
+            *byte ^= mask;
+        }
+        return;
     }
-    let (half, rest) = rest.as_chunks_mut::<MASK_LEN>();
-    if let [half, ..] = half {
-        *half = (u32::from_ne_bytes(*half) ^ u32::from_ne_bytes(mask)).to_ne_bytes();
+    // The last step may reach back over the one before it: it is taken from what stood there at first, and written when all else is. So
+    // nothing remains to be done byte by byte.
+    let turned = mask.rotate_right(8 * (payload.len() % MASK_LEN) as u32);
+    let last = payload.last_chunk().map(|&last| masked(last, turned));
+    for step in payload.as_chunks_mut().0 {
+        *step = masked(*step, mask);
     }
-    for (byte, mask) in rest.iter_mut().zip(mask) {
-        *byte ^= mask;
+    if let (Some(to), Some(last)) = (payload.last_chunk_mut(), last) {
+        *to = last;
     }
+}
+
+/// Bytes that the mask is applied to at once.
+const STEP: usize = 16;
+
+#[inline]
+fn masked(step: [u8; STEP], mask: u32) -> [u8; STEP] {
+    let mask = u64::from(mask);
+    let mask = u128::from(mask << 32 | mask);
+    (u128::from_le_bytes(step) ^ (mask << 64 | mask)).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -184,6 +221,25 @@ mod tests {
                 (opcode::BINARY, true, false)
             );
             assert!(header.is_sound());
+        }
+    }
+
+    #[test]
+    fn a_usual_header_is_what_it_is_by_every_rule() {
+        let lens = [0, 1, 2, 3, 124, 125, 126, 127, 128, 255, 256, 65_535];
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                for len in lens {
+                    let [high, low] = u16::to_be_bytes(len);
+                    let bytes = [first, second, high, low, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+                    let header = Header::parse(&bytes).expect("all there");
+                    let is_message = first == FINAL | opcode::BINARY && header.mask.is_some();
+                    let expected =
+                        (is_message && header.is_sound() && header.payload <= 65_535).then_some(header);
+                    assert_eq!(Header::parse_usual(&bytes), expected, "{bytes:?}");
+                    assert_eq!(Header::parse_usual(&bytes[..7]), None);
+                }
+            }
         }
     }
 

@@ -172,7 +172,45 @@ impl Inbound {
     /// The next thing in `input` from `at` on, which moves behind it. Answers of the WebSocket layer are added to `replies`.
     ///
     /// After `Invalid` or `Closed` nothing that comes means anything any more.
+    #[inline]
     pub(crate) fn next(
+        &mut self,
+        rules: &Rules,
+        input: &mut [u8],
+        at: &mut usize,
+        replies: &mut Vec<u8>,
+    ) -> Incoming {
+        match self.usual(rules, input, *at) {
+            Some(payload) => {
+                *at = payload.end;
+                Incoming::Message { payload, text: false }
+            }
+            None => self.next_of_any_kind(rules, input, at, replies),
+        }
+    }
+
+    /// Where the payload is, unmasked, of the whole binary message that stands here, if it is one and no rule has more to say.
+    #[inline]
+    fn usual(&mut self, rules: &Rules, input: &mut [u8], at: usize) -> Option<Range<usize>> {
+        let header = Header::parse_usual(input.get(at..)?)?;
+        if self.message.is_some() || header.payload > rules.message_max as u64 {
+            return None;
+        }
+        let start = at + header.len;
+        let place = start..start + header.payload as usize;
+        apply_mask(input.get_mut(place.clone())?, header.mask?);
+        self.count();
+        Some(place)
+    }
+
+    /// A frame has been taken.
+    #[inline]
+    const fn count(&mut self) {
+        self.carry.again = false;
+        self.frames += 1;
+    }
+
+    fn next_of_any_kind(
         &mut self,
         rules: &Rules,
         input: &mut [u8],
@@ -190,8 +228,7 @@ impl Inbound {
             let Some(payload) = input.get_mut(start..end) else { return Incoming::Nothing };
             apply_mask(payload, mask);
             *at = end;
-            self.carry.again = false;
-            self.frames += 1;
+            self.count();
             match (header.opcode(), header.is_final()) {
                 (opcode::PING, _) => pong(replies, payload),
                 (opcode::PONG, _) => {}

@@ -246,10 +246,22 @@ impl Relay {
     }
 
     /// Handles one thing that happened.
+    #[inline]
     pub fn handle(&mut self, now: Instant, input: Input<'_>) -> Handled {
         let now = self.advance(now);
         match input {
-            Input::Frame { from, frame } => return self.frame(now, from, frame),
+            Input::Frame { from, frame } => self.frame(now, from, frame),
+            other => {
+                self.handle_other(now, other);
+                Handled::Done
+            }
+        }
+    }
+
+    /// What is no frame comes seldom.
+    fn handle_other(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Frame { .. } => {}
             Input::Invalid { from, code } => self.close(now, from, code),
             Input::Closed { conn } => self.forget(now, conn),
             Input::Blocked { from, to } => self.block(now, from, to),
@@ -258,7 +270,6 @@ impl Relay {
             }
             Input::Timeout => self.timeout(now),
         }
-        Handled::Done
     }
 
     /// Tells every client that the relay is about to stop, and when to come back. The embedder then closes the connections.
@@ -321,15 +332,21 @@ impl Relay {
     }
 
     /// A moment before the latest one counts as that one.
+    #[inline]
     fn advance(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
         self.now
     }
 
+    #[inline]
     fn frame(&mut self, now: Instant, from: ConnId, frame: &mut [u8]) -> Handled {
-        if let Some(header) = ForwardHeader::peek(frame) {
-            return self.forward(now, from, header, frame);
+        match ForwardHeader::peek(frame) {
+            Some(header) => self.forward(now, from, header, frame),
+            None => self.control_frame(now, from, frame),
         }
+    }
+
+    fn control_frame(&mut self, now: Instant, from: ConnId, frame: &[u8]) -> Handled {
         let Some(conn) = self.conns.get_mut(from.0) else { return Handled::Done };
         conn.heard = now;
         let joined = conn.peer().is_some();
