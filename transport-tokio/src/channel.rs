@@ -152,6 +152,14 @@ impl Channel {
         self.sender.send_slice(packet).await
     }
 
+    /// The same for bytes in two pieces, a header and what follows it, say: a copy of both is sent as one packet.
+    ///
+    /// # Errors
+    /// The packet was not taken, and the error says why.
+    pub async fn send_slices(&self, packet: [&[u8]; 2]) -> Result<u64, SendError> {
+        self.sender.send_slices(packet).await
+    }
+
     /// The next packet, which must be a `P`; nothing after the channel has been closed in good order and all has been received. Nothing is
     /// lost if the future is dropped.
     ///
@@ -303,6 +311,15 @@ impl Sender {
     /// The packet was not taken, and the error says why.
     pub async fn send_slice(&self, packet: &[u8]) -> Result<u64, SendError> {
         self.handle.pipe.send(packet.len(), |packets| packets.push_slice(packet)).await
+    }
+
+    /// See [`Channel::send_slices`].
+    ///
+    /// # Errors
+    /// The packet was not taken, and the error says why.
+    pub async fn send_slices(&self, packet: [&[u8]; 2]) -> Result<u64, SendError> {
+        let len = packet[0].len() + packet[1].len();
+        self.handle.pipe.send(len, |packets| packets.push_slices(packet)).await
     }
 
     /// See [`Channel::delivered`].

@@ -412,7 +412,14 @@ impl Driver {
         }
         let pipe = &*lane.pipe;
         match event {
-            News::Delivered { up_to, .. } => pipe.on_delivered(up_to),
+            News::Delivered { up_to, .. } => {
+                pipe.on_delivered(up_to);
+                let held = self.machine.held(channel).unwrap_or_default();
+                if held.queued == 0 && held.unacked_records == 0 {
+                    pipe.relax();
+                    lane.staged.relax();
+                }
+            }
             News::Secured { .. } => {
                 let packet_max = self.machine.packet_max(channel).unwrap_or_default();
                 pipe.on_secured(packet_max, self.machine.verifier(channel));

@@ -56,6 +56,7 @@ mod link;
 mod news;
 mod pipe;
 mod proxy;
+mod read_buffer;
 mod request;
 mod socket;
 mod stats;

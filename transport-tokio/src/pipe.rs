@@ -377,6 +377,11 @@ impl Pipe {
         last
     }
 
+    /// Nothing is under way: memory that was kept for what comes next is given back.
+    pub(crate) fn relax(&self) {
+        lock(&self.outbox).packets.relax();
+    }
+
     /// Fills the inbox from `take`, as far as there is room. `scratch` is empty before and after.
     pub(crate) fn fill_inbox(&self, scratch: &mut VecDeque<Batch>, mut take: impl FnMut() -> Option<Batch>) {
         loop {

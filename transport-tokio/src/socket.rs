@@ -13,12 +13,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::read_buffer::ReadBuffer;
 use crate::websocket::{self, Decoder, put_frame};
 
 /// Bytes that wait here before the system must have taken some.
 pub(crate) const ROOM: usize = 256 << 10;
-/// What is read at once. Packets that wait for the application may keep a buffer of this size each.
-const READ: usize = 64 << 10;
 /// Frames that are no data may go beyond [`ROOM`]; from here on nothing is read that might call for more of them.
 const BACKLOG_MAX: usize = ROOM + (1 << 20);
 /// How long the relay may take to answer a goodbye.
@@ -27,8 +26,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Socket {
     transport: Transport,
     decoder: Decoder,
-    /// Read, and not decoded.
-    input: BytesMut,
+    input: ReadBuffer,
     /// To be written.
     output: BytesMut,
     masks: Masks,
@@ -55,7 +53,7 @@ impl Socket {
         Self {
             transport,
             decoder: Decoder::new(FRAME_MAX),
-            input,
+            input: ReadBuffer::new(input),
             output: BytesMut::new(),
             masks: Masks::default(),
             mute: false,
@@ -70,7 +68,7 @@ impl Socket {
             return Poll::Pending;
         }
         loop {
-            while let Some(incoming) = self.decoder.next(&mut self.input) {
+            while let Some(incoming) = self.decoder.next(&mut self.input.bytes) {
                 return Poll::Ready(match incoming {
                     websocket::Incoming::Message(frame) => Incoming::Frame(frame),
                     websocket::Incoming::Ping(payload) => {
@@ -94,8 +92,10 @@ impl Socket {
 
     /// Reads once.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.input.reserve(self.decoder.missing(&self.input).max(READ / 2));
-        pin!(self.transport.read_buf(&mut self.input)).poll(cx)
+        let room = self.input.make_room(self.decoder.missing(&self.input.bytes));
+        let read = ready!(pin!(self.transport.read_buf(&mut self.input.bytes)).poll(cx))?;
+        self.input.on_read(read, room);
+        Poll::Ready(Ok(read))
     }
 
     /// How many more bytes of data the socket takes now.
@@ -152,8 +152,8 @@ impl Socket {
             }
             // What still comes is for nobody; the relay ends the connection when it has the last frame.
             let _ = self.transport.flush().await;
-            while let Ok(1..) = self.transport.read_buf(&mut self.input).await {
-                self.input.clear();
+            while let Ok(1..) = self.transport.read_buf(&mut self.input.bytes).await {
+                self.input.bytes.clear();
             }
         };
         // A relay that does not answer is left without.

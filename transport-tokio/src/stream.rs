@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use phantom_core::client::{End, PACKET_MAX_UNSECURED, Packets};
+use phantom_core::client::{End, PACKET_WHOLE_MAX, Packets};
 use phantom_core::id::{ChannelId, PeerId};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
@@ -18,8 +18,8 @@ use crate::channel::{Handle, Receiver};
 use crate::wait::Wait;
 use crate::{ChannelError, SendError};
 
-/// The most bytes of one packet: what every side takes at any time.
-const PACKET_MAX: usize = PACKET_MAX_UNSECURED;
+/// The most bytes of one packet that is written: what needs not be cut and put together again.
+const PACKET_MAX: usize = PACKET_WHOLE_MAX;
 
 /// A channel as a stream of bytes in either direction: [`Channel::into_stream`](crate::Channel::into_stream) makes it, at both ends.
 ///

@@ -243,7 +243,7 @@ impl Channel {
             (Stage::Secured { session, .. }, Some(kind @ (Message::Data | Message::Ctrl))) => {
                 let was_proven = session.is_proven();
                 let outcome = match kind {
-                    Message::Ctrl => session.on_ctrl(cx.now, payload),
+                    Message::Ctrl => session.on_ctrl(cx.now, payload, &mut self.queue),
                     _ => session.on_data(cx.now, payload),
                 };
                 if !was_proven && session.is_proven() {

@@ -9,11 +9,11 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::message::item;
 use super::unread::{Batch, Unread, is_many};
-use crate::crypto::record::{Data, HEADER, OpenError, Opener, TAG};
+use crate::crypto::record::{Data, HEADER, OpenError, Opener, PLAINTEXT_SEND_MAX, TAG};
 
-/// A packet shorter than this is copied out of the buffer it came in: that may be a large one, shared by many frames, and would
-/// live as long as the packet waits.
-const COPY_MAX: usize = 4096;
+/// What is shorter than this is copied out of the buffer it came in: that may be a large one, shared by many frames, and would live as
+/// long as the packet waits. A record that is full, as under load most are, stays where it is.
+const COPY_MAX: usize = PLAINTEXT_SEND_MAX - 1024;
 
 /// What a packet is put together in at first, unless its first part is short: it holds one of 64 KiB and what stands around that.
 const ASSEMBLY_FIRST: usize = 80 << 10;

@@ -31,7 +31,7 @@ pub use error::{ConnectError, NoChannel, RequestError, SendError, SetKeyError};
 pub use event::{End, Event, Fate, Held, Traffic};
 pub use io::{ClientConfig, Input, Output};
 pub use limits::ClientLimits;
-pub use packets::Packets;
+pub use packets::{PACKET_WHOLE_MAX, Packets};
 pub use unread::Batch;
 
 use crate::Deadline;

@@ -14,7 +14,7 @@ use super::limits::{
     CONTROL_RECORDS, ClientLimits, FIRST_WINDOW, KEY_AGE, KEY_BYTES, KEY_RECORDS, PART_MIN, RETRANSMIT_PAUSE,
 };
 use super::message::item;
-use super::packets::{Unsealed, frame_of};
+use super::packets::{Spare, Unsealed, frame_of};
 use super::queue::SendQueue;
 use crate::crypto::record::{Data, HEADER, PLAINTEXT_SEND_MAX, SealError, Sealer, TAG};
 use crate::time::Instant;
@@ -171,46 +171,61 @@ impl Outbound {
         let frame = match next {
             Next::Resend(seq) => return Ok(self.resend(seq, channel)),
             Next::KeyUpdate => {
-                let frame = self.seal(channel, frame_of(item::KEY_UPDATE, &[]), false)?;
+                let spare = queue.spare();
+                let frame = frame_of(item::KEY_UPDATE, &[], spare);
+                let frame = self.seal(channel, frame, false, spare)?;
                 self.sealer.ratchet();
                 (self.key_since, self.key_records, self.key_bytes) = (now, 0, 0);
                 frame
             }
             Next::Fin => {
                 self.fin = Fin::Sealed;
-                self.seal(channel, frame_of(item::FIN, &[]), false)?
+                let spare = queue.spare();
+                self.seal(channel, frame_of(item::FIN, &[], spare), false, spare)?
             }
             Next::Part(room) => {
                 let mut packet = self.cut.take().or_else(|| queue.pop()).unwrap_or_default();
                 let part = packet.split_to(room);
                 self.cut = Some(packet);
-                self.seal(channel, frame_of(item::PART, &part), true)?
+                let spare = queue.spare();
+                self.seal(channel, frame_of(item::PART, &part, spare), true, spare)?
             }
             Next::Packets(room) => {
                 let Unsealed { frame, packets } = match self.cut.take() {
-                    Some(rest) => Unsealed { frame: frame_of(item::END, &rest), packets: 1 },
+                    Some(rest) => Unsealed { frame: frame_of(item::END, &rest, queue.spare()), packets: 1 },
                     None => match queue.take_record(room) {
                         Some(unsealed) => unsealed,
                         None => return Ok(None),
                     },
                 };
                 self.packets_sealed += packets;
-                self.seal(channel, frame, true)?
+                self.seal(channel, frame, true, queue.spare())?
             }
         };
         Ok(Some(frame))
     }
 
     /// The one place where a record comes to be: sealed and retained in the same call.
-    fn seal(&mut self, channel: u32, mut frame: BytesMut, counted: bool) -> Result<Bytes, SealError> {
+    fn seal(
+        &mut self,
+        channel: u32,
+        mut frame: BytesMut,
+        counted: bool,
+        spare: &mut Spare,
+    ) -> Result<Bytes, SealError> {
         ForwardHeader { channel }.rewrite(&mut frame);
         frame.put_bytes(0, TAG);
         let record = &mut frame[FORWARD_HEADER..];
         let wire = record.len() as u64;
         self.sealer.seal(record)?;
         // Kept until it is confirmed: a small record must not hold a large buffer.
-        let frame =
-            if frame.len() < frame.capacity() / 2 { Bytes::copy_from_slice(&frame) } else { frame.freeze() };
+        let frame = if frame.len() < frame.capacity() / 2 {
+            let small = Bytes::copy_from_slice(&frame);
+            spare.put(frame);
+            small
+        } else {
+            frame.freeze()
+        };
         let cost = if counted { wire } else { 0 };
         self.sealed_total += cost;
         self.retained_bytes += cost;
@@ -229,11 +244,17 @@ impl Outbound {
         Some(frame.freeze())
     }
 
-    /// The other side has everything before `recv_next` and takes `window` bytes from there.
+    /// The other side has everything before `recv_next` and takes `window` bytes from there. The buffers of what it has go to `spare`, as
+    /// long as something is under way.
     ///
     /// # Errors
     /// It confirms what was never sent.
-    pub(super) fn on_state(&mut self, recv_next: u64, window: u32) -> Result<(), AckBeyondSent> {
+    pub(super) fn on_state(
+        &mut self,
+        recv_next: u64,
+        window: u32,
+        spare: &mut Spare,
+    ) -> Result<(), AckBeyondSent> {
         if recv_next > self.sealer.next_seq() {
             return Err(AckBeyondSent);
         }
@@ -246,6 +267,12 @@ impl Outbound {
             self.acked_total += record.cost;
             self.retained_bytes -= record.cost;
             self.packets_acked = record.packets;
+            if let Ok(buffer) = record.frame.try_into_mut() {
+                spare.put(buffer);
+            }
+        }
+        if self.retained.is_empty() {
+            *spare = Spare::default();
         }
         self.edge = self.edge.max(self.acked_total + u64::from(window));
         self.resend = self.resend.map(|seq| seq.max(self.base)).filter(|&seq| seq < self.sealer.next_seq());

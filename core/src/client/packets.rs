@@ -3,8 +3,11 @@
 //! * A packet that fits into a record is copied once, when it comes, to the place where it will be sealed: behind its length, in a
 //!   draft that has room for the headers before it and the tag behind it. A longer packet is kept as it is, and cut when it is sealed.
 //! * A draft is filled before the next is begun. Its buffer grows as it fills, so that a small record is not held in a large one.
+//! * Under load the buffers of confirmed records are used again: memory that is given back and taken anew for each record costs as much as
+//!   a copy of it. Where nothing is under way, none is kept.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -23,6 +26,13 @@ const BODY_MAX: usize = PLAINTEXT_SEND_MAX - 1;
 const FRAME_MAX: usize = PREFIX + BODY_MAX + TAG;
 /// The smallest buffer of a draft.
 const FRAME_MIN: usize = 256;
+/// Buffers of full length that are kept to be used again, in one place.
+const SPARE_MAX: usize = 32;
+
+/// The longest packet that travels in one record, in bytes. A longer one is cut, and put together by the other side.
+pub const PACKET_WHOLE_MAX: usize = BODY_MAX - 2;
+
+const _: () = assert!(fits_draft(PACKET_WHOLE_MAX) && !fits_draft(PACKET_WHOLE_MAX + 1));
 
 /// Packets in order, to be queued at once by [`Client::send_all`](super::Client::send_all).
 ///
@@ -33,7 +43,12 @@ pub struct Packets {
     entries: VecDeque<Entry>,
     len: u64,
     cost: usize,
+    spare: Spare,
 }
+
+/// Buffers for the longest frame, to be used again.
+#[derive(Default)]
+pub(super) struct Spare(Vec<BytesMut>);
 
 enum Entry {
     Draft(Draft),
@@ -74,22 +89,32 @@ impl Packets {
 
     /// Puts a copy of a packet behind the others.
     pub fn push_slice(&mut self, packet: &[u8]) {
-        if fits_draft(packet.len()) {
-            self.push_short(packet);
+        self.push_slices([packet, &[]]);
+    }
+
+    /// Puts a copy of a packet behind the others that lies in two pieces.
+    pub fn push_slices(&mut self, packet: [&[u8]; 2]) {
+        if fits_draft(len_of(packet)) {
+            self.push_pieces(packet);
         } else {
-            self.push_long(Bytes::copy_from_slice(packet));
+            self.push_long(packet.concat().into());
         }
     }
 
     fn push_short(&mut self, packet: &[u8]) {
+        self.push_pieces([packet, &[]]);
+    }
+
+    fn push_pieces(&mut self, packet: [&[u8]; 2]) {
+        let len = len_of(packet);
         self.len += 1;
-        self.cost += cost_of(packet.len());
+        self.cost += cost_of(len);
         if let Some(Entry::Draft(draft)) = self.entries.back_mut()
-            && draft.has_room(many_len(packet.len()))
+            && draft.has_room(many_len(len))
         {
             return draft.push(packet);
         }
-        let mut draft = Draft::new(many_len(packet.len()));
+        let mut draft = Draft::new(many_len(len), &mut self.spare);
         draft.push(packet);
         self.entries.push_back(Entry::Draft(draft));
     }
@@ -145,7 +170,8 @@ impl Packets {
     pub(super) fn take_record(&mut self, room: usize) -> Option<Unsealed> {
         let (record, cost) = match self.entries.front_mut()? {
             Entry::Long(packet) if packet.len() <= room => {
-                (Unsealed { frame: frame_of(item::END, packet), packets: 1 }, cost_of(packet.len()))
+                let frame = frame_of(item::END, packet, &mut self.spare);
+                (Unsealed { frame, packets: 1 }, cost_of(packet.len()))
             }
             Entry::Long(_) => return None,
             Entry::Draft(draft) if draft.fits(room) => {
@@ -191,32 +217,70 @@ impl Packets {
             // Two short ones make one record.
             (Some(Entry::Draft(last)), Entry::Draft(next)) if last.has_room(next.body().len()) => {
                 last.append(&next);
+                from.spare.put(next.frame);
             }
-            (_, entry) => self.entries.push_back(entry),
+            (_, entry) => {
+                self.entries.push_back(entry);
+                // For the next one there.
+                from.spare.0.extend(self.spare.0.pop());
+            }
         }
+    }
+
+    /// Buffers for packets to come.
+    pub(super) fn spare(&mut self) -> &mut Spare {
+        &mut self.spare
+    }
+
+    /// Gives back memory that was kept for packets to come: at most 512 KiB, and only where packets have been moved from here by
+    /// [`Client::send_all`](super::Client::send_all) while others were under way.
+    pub fn relax(&mut self) {
+        self.spare = Spare::default();
+    }
+}
+
+impl Spare {
+    /// Keeps a buffer, if it is one for the longest frame and there are not too many.
+    pub(super) fn put(&mut self, mut buffer: BytesMut) {
+        buffer.clear();
+        if self.0.len() < SPARE_MAX && buffer.try_reclaim(FRAME_MAX) {
+            self.0.push(buffer);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// An empty buffer with room for so many bytes, at most [`FRAME_MAX`].
+    fn take(&mut self, capacity: usize) -> BytesMut {
+        self.0.pop().unwrap_or_else(|| BytesMut::with_capacity(capacity))
     }
 }
 
 impl Draft {
     /// An empty one with room for `len` bytes.
-    fn new(len: usize) -> Self {
+    fn new(len: usize, spare: &mut Spare) -> Self {
         let mut capacity = FRAME_MAX;
         while capacity.div_ceil(2) >= (PREFIX + len + TAG).max(FRAME_MIN) {
             // So that, doubled again and again as it grows, it comes to the full size and not to twice that.
             capacity = capacity.div_ceil(2);
         }
-        let mut frame = BytesMut::with_capacity(capacity);
+        let mut frame = spare.take(capacity);
         frame.put_bytes(0, PREFIX);
         Self { frame, start: PREFIX, ..Self::default() }
     }
 
-    fn push(&mut self, packet: &[u8]) {
-        let (prefix, len) = leb128(packet.len());
-        self.frame.reserve(len + packet.len() + TAG);
+    fn push(&mut self, [packet, more]: [&[u8]; 2]) {
+        let packet_len = packet.len() + more.len();
+        let (prefix, len) = leb128(packet_len);
+        self.frame.reserve(len + packet_len + TAG);
         self.frame.put_slice(&prefix[..len]);
         self.frame.put_slice(packet);
+        self.frame.put_slice(more);
         self.packets += 1;
-        self.cost += cost_of(packet.len());
+        self.cost += cost_of(packet_len);
     }
 
     fn append(&mut self, next: &Self) {
@@ -273,12 +337,13 @@ impl Draft {
             packets += 1;
             cost += cost_of(packet.len());
         }
+        let none = &mut Spare::default();
         let frame = if packets > 1 {
-            frame_of(item::MANY, &self.body()[..len])
+            frame_of(item::MANY, &self.body()[..len], none)
         } else {
             let first = Some(self.first()).filter(|first| first.len() <= room)?;
             (len, packets, cost) = (many_len(first.len()), 1, cost_of(first.len()));
-            frame_of(item::END, first)
+            frame_of(item::END, first, none)
         };
         self.forget(len, packets, cost);
         Some((Unsealed { frame, packets }, cost))
@@ -291,9 +356,11 @@ impl fmt::Debug for Packets {
     }
 }
 
-/// A frame with this body, copied, and room for what stands before it and behind it.
-pub(super) fn frame_of(item: u8, body: &[u8]) -> BytesMut {
-    let mut frame = BytesMut::with_capacity(PREFIX + body.len() + TAG);
+/// A frame with this body, copied, and room for what stands before it and behind it; in a buffer that was kept, if there is one and the
+/// frame is not much shorter.
+pub(super) fn frame_of(item: u8, body: &[u8], spare: &mut Spare) -> BytesMut {
+    let len = PREFIX + body.len() + TAG;
+    let mut frame = if len > FRAME_MAX / 2 { spare.take(len) } else { BytesMut::with_capacity(len) };
     frame.put_bytes(0, PREFIX - 1);
     frame.put_u8(item);
     frame.put_slice(body);
@@ -313,6 +380,10 @@ pub(super) const fn cost_of(packet: usize) -> usize {
 pub(super) const fn many_len(packet: usize) -> usize {
     let bits = (usize::BITS - packet.leading_zeros()) as usize;
     packet + if bits == 0 { 1 } else { bits.div_ceil(7) }
+}
+
+fn len_of([packet, more]: [&[u8]; 2]) -> usize {
+    packet.len() + more.len()
 }
 
 /// The first of packets that stand behind their lengths, and the rest.

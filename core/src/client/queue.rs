@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::limits::ClientLimits;
-use super::packets::{Packets, Unsealed, cost_of};
+use super::packets::{Packets, Spare, Unsealed, cost_of};
 
 pub(super) struct SendQueue {
     packets: Packets,
@@ -65,6 +65,11 @@ impl SendQueue {
     /// The next packets to be sealed: as many as a record with a body of `room` bytes carries whole. Nothing if the first does not fit.
     pub(super) fn take_record(&mut self, room: usize) -> Option<Unsealed> {
         self.packets.take_record(room)
+    }
+
+    /// Buffers for records to come.
+    pub(super) fn spare(&mut self) -> &mut Spare {
+        self.packets.spare()
     }
 
     /// Whether there is room again for an application that was refused; true once per refusal. Half of the queue must be free, too,

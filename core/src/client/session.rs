@@ -184,8 +184,8 @@ impl Session {
         }
     }
 
-    /// A CTRL record has come.
-    pub(super) fn on_ctrl(&mut self, now: Instant, mut record: BytesMut) -> Outcome {
+    /// A CTRL record has come. The buffers of what it confirms go to `queue`.
+    pub(super) fn on_ctrl(&mut self, now: Instant, mut record: BytesMut, queue: &mut SendQueue) -> Outcome {
         match self.ctrl_rx.open(&mut record) {
             Ok(_) => {}
             Err(OpenError::Forged { seq }) => return self.on_forged(seq),
@@ -196,7 +196,7 @@ impl Session {
         record.advance(HEADER);
         match record.get_u8() {
             control::STATE => match State::decode(&record) {
-                Some(state) => self.on_state(now, state),
+                Some(state) => self.on_state(now, state, queue),
                 None => Outcome::Fatal(Fault::Violation),
             },
             control::ABORT if record.len() == 1 => Outcome::Fatal(Fault::Aborted { code: record[0] }),
@@ -204,8 +204,8 @@ impl Session {
         }
     }
 
-    fn on_state(&mut self, now: Instant, state: State) -> Outcome {
-        if self.out.on_state(state.recv_next, state.window).is_err() {
+    fn on_state(&mut self, now: Instant, state: State, queue: &mut SendQueue) -> Outcome {
+        if self.out.on_state(state.recv_next, state.window, queue.spare()).is_err() {
             return Outcome::Fatal(Fault::Violation);
         }
         self.ask_later(now);

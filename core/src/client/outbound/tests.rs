@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::client::PACKET_WHOLE_MAX;
 use crate::client::inbound::{Inbound, Refused};
 use crate::client::limits::PACKET_OVERHEAD;
 use crate::client::tests::secured_pair;
@@ -99,7 +100,7 @@ impl Direction {
 
     fn confirm(&mut self) {
         let (_, window) = self.inb.edge();
-        self.out.on_state(self.inb.recv_next(), window).unwrap();
+        self.out.on_state(self.inb.recv_next(), window, self.queue.spare()).unwrap();
     }
 
     fn lose(&mut self) {
@@ -341,17 +342,34 @@ fn a_pass_needs_progress_or_a_second_and_is_never_begun_during_one() {
 }
 
 #[test]
+fn buffers_are_kept_while_something_is_under_way() {
+    let mut direction = Direction::new(ClientLimits::default());
+    for _ in 0..3 {
+        assert!(direction.push(PACKET_WHOLE_MAX));
+        direction.poll(1);
+    }
+    direction.flying.clear();
+    direction.sealed.clear();
+    let spare = direction.queue.spare();
+    direction.out.on_state(2, 0, spare).unwrap();
+    assert_eq!(spare.len(), 2);
+    direction.out.on_state(3, 0, spare).unwrap();
+    assert_eq!(spare.len(), 0, "an idle channel holds no memory");
+}
+
+#[test]
 fn confirmations_only_move_forward_and_never_beyond_what_was_sent() {
     let mut direction = Direction::new(ClientLimits::default());
     for _ in 0..3 {
         assert!(direction.push(10));
         direction.poll(1);
     }
-    assert!(direction.out.on_state(4, 0).is_err());
-    direction.out.on_state(2, 100_000).unwrap();
+    let spare = &mut Spare::default();
+    assert!(direction.out.on_state(4, 0, spare).is_err());
+    direction.out.on_state(2, 100_000, spare).unwrap();
     let edge = direction.out.edge;
-    direction.out.on_state(1, u32::MAX).unwrap();
-    direction.out.on_state(2, 0).unwrap();
+    direction.out.on_state(1, u32::MAX, spare).unwrap();
+    direction.out.on_state(2, 0, spare).unwrap();
     assert_eq!((direction.out.edge, direction.out.base, direction.out.packets_acked()), (edge, 2, 2));
 }
 
@@ -394,7 +412,7 @@ impl Forger {
     }
 
     fn send(&mut self, item: u8, body: &[u8]) -> Result<u64, Refused> {
-        let mut frame = frame_of(item, body);
+        let mut frame = frame_of(item, body, &mut Spare::default());
         frame.put_bytes(0, TAG);
         self.sealer.seal(&mut frame[FORWARD_HEADER..]).unwrap();
         self.inb.open(BytesMut::from(&frame[FORWARD_HEADER..]))
@@ -484,7 +502,7 @@ fn a_record_beyond_the_edge_is_a_violation_and_taking_moves_the_edge() {
 #[test]
 fn a_small_packet_lives_in_a_buffer_of_its_own() {
     let mut forger = Forger::new(1 << 20);
-    let mut frame = frame_of(item::END, b"abc");
+    let mut frame = frame_of(item::END, b"abc", &mut Spare::default());
     frame.put_bytes(0, TAG);
     forger.sealer.seal(&mut frame[FORWARD_HEADER..]).unwrap();
     let mut read = BytesMut::with_capacity(1 << 16);

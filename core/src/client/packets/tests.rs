@@ -118,3 +118,53 @@ fn no_bytes_are_shown() {
     packets.push_slice(b"secret");
     assert_eq!(alloc::format!("{packets:?}"), "Packets { len: 1, cost: 38 }");
 }
+
+#[test]
+fn the_buffer_of_a_confirmed_record_is_used_again() {
+    let full = packet(1, PACKET_WHOLE_MAX);
+    let (mut queue, mut batch) = (Packets::new(), Packets::new());
+    let mut places = alloc::collections::BTreeSet::new();
+    for _ in 0..5 {
+        batch.push(full.clone());
+        queue.append_first(&mut batch);
+        let record = queue.take_record(BODY_MAX).unwrap();
+        assert_eq!(read(&record), [full.clone()]);
+        let frame = record.frame.freeze();
+        places.insert(frame.as_ptr());
+        queue.spare().put(frame.try_into_mut().unwrap());
+        assert_eq!(queue.spare().len(), 1);
+    }
+    // One is filled while the other is under way.
+    assert!(places.len() <= 2, "{places:?}");
+    batch.push(full);
+    queue.append_first(&mut batch);
+    assert_eq!(
+        (queue.spare().len(), batch.spare().len()),
+        (0, 1),
+        "for a record that comes, a buffer goes back"
+    );
+    batch.relax();
+    assert_eq!(batch.spare().len(), 0);
+}
+
+#[test]
+fn only_buffers_for_full_records_are_kept_and_not_many() {
+    let mut spare = Spare::default();
+    spare.put(BytesMut::with_capacity(FRAME_MAX - 1));
+    assert_eq!(spare.len(), 0);
+    (0..2 * SPARE_MAX).for_each(|_| spare.put(BytesMut::with_capacity(FRAME_MAX)));
+    assert_eq!(spare.len(), SPARE_MAX);
+}
+
+#[test]
+fn a_packet_in_two_pieces_is_one_packet() {
+    for len in [0, 1, 300, PACKET_WHOLE_MAX, PACKET_WHOLE_MAX + 1, 70_000] {
+        let whole = packet(1, len);
+        for cut in [0, len / 2, len] {
+            let mut packets = Packets::new();
+            packets.push_slices([&whole[..cut], &whole[cut..]]);
+            assert_eq!((packets.len(), packets.first_len()), (1, Some(len)));
+            assert_eq!(packets.pop(), Some(whole.clone()));
+        }
+    }
+}

@@ -43,7 +43,11 @@ impl End {
 
     fn take(&mut self, now: Instant, frame: &Bytes) -> Outcome {
         let record = BytesMut::from(&frame[FORWARD_HEADER..]);
-        if is_state(frame) { self.session.on_ctrl(now, record) } else { self.session.on_data(now, record) }
+        if is_state(frame) {
+            self.session.on_ctrl(now, record, &mut self.queue)
+        } else {
+            self.session.on_data(now, record)
+        }
     }
 
     fn take_all(&mut self, now: Instant, frames: &[Bytes]) {
@@ -285,7 +289,7 @@ fn a_ctrl_header_silences_nobody() {
     let mut forged = [0u8; 40];
     (forged[0], forged[2]) = (0x11, 1);
     b.session.way = Way::Unproven;
-    assert_eq!(b.session.on_ctrl(Instant::ZERO, BytesMut::from(&forged[..])), Outcome::Leave);
+    assert_eq!(b.session.on_ctrl(Instant::ZERO, BytesMut::from(&forged[..]), &mut b.queue), Outcome::Leave);
     a.session.due = Some(Flags { ask: true, retransmit: false });
     settle(&mut a, &mut b, Instant::ZERO);
     assert!(b.session.is_proven());
@@ -364,7 +368,7 @@ fn sixteen_wrong_partners_are_left_and_the_next_is_fatal() {
         let outcome = if i % 2 == 0 {
             a.session.on_data(Instant::ZERO, forged(0x10))
         } else {
-            a.session.on_ctrl(Instant::ZERO, forged(0x11))
+            a.session.on_ctrl(Instant::ZERO, forged(0x11), &mut a.queue)
         };
         assert_eq!(outcome, Outcome::Leave);
     }

@@ -5,6 +5,7 @@
 //! `link`), makes it in a folder of its own (`staging`, `sink`) and moves it to its place when it is whole (`target`). Whatever the
 //! length of a file, a few chunks of it are in memory; of thousands of files, their names are.
 
+mod early;
 mod link;
 pub(crate) mod message;
 pub(crate) mod name;

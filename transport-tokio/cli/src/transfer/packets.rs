@@ -25,7 +25,8 @@
 //! names, without what could drive a terminal.
 
 use bytes::Bytes;
-use phantom_core::bits::{BitReader, Bits, ReadError};
+use phantom_core::bits::{BitReader, BitWriter, Bits, ReadError};
+use phantom_core::client::PACKET_WHOLE_MAX;
 use phantom_core::packet::Packet;
 
 use super::message::Sentence;
@@ -33,9 +34,9 @@ use super::message::Sentence;
 /// The version of this protocol.
 pub(crate) const VERSION: u32 = 2;
 
-/// Bytes of files in a chunk at most. With this length, buffers stay in the cache of the processor on their whole way: four times as
-/// much costs a quarter more processor time.
-pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of files in a chunk at most that this program sends: as many as travel in one record, so that nothing is cut and put together
+/// again.
+pub(crate) const CHUNK_BYTES: usize = PACKET_WHOLE_MAX - Chunk::HEADER;
 
 /// Entries, parts or hashes in one packet at most: enough that a packet is no round trip, few enough that it is no burden.
 pub(crate) const BATCH: usize = 512;
@@ -146,7 +147,15 @@ pub(crate) struct Chunk {
 
 impl Chunk {
     /// Bytes of an encoded chunk that are not of a file, if the chunk is a full one; of a shorter one, fewer.
-    pub(crate) const HEADER: usize = 5;
+    pub(crate) const HEADER: usize = 4;
+
+    /// What stands before so many bytes in an encoded chunk: whoever sends it needs not copy them.
+    pub(crate) fn header(len: usize) -> Bytes {
+        let mut out = BitWriter::with_capacity(Self::HEADER);
+        out.write_varint(u64::from(Self::ID));
+        out.write_varint(len as u64);
+        out.into_bytes()
+    }
 
     /// The bytes in an encoded chunk where they lie: `decode` would copy them.
     ///
@@ -275,6 +284,11 @@ mod tests {
         is(&Stop { reason: Reason::Protocol }, "914e");
         let full = encode(&Chunk { data: vec![0; CHUNK_BYTES].into() }).unwrap();
         assert_eq!(full.len(), CHUNK_BYTES + Chunk::HEADER);
+        assert_eq!(full.len(), PACKET_WHOLE_MAX);
+        for len in [1, 15, 16, 300, CHUNK_BYTES] {
+            let data = Bytes::from(vec![7; len]);
+            assert_eq!([Chunk::header(len), data.clone()].concat(), encode(&Chunk { data }).unwrap());
+        }
         assert_eq!(Chunk::data_in(&full), Ok(&[0; CHUNK_BYTES][..]));
     }
 

@@ -1,4 +1,4 @@
-//! The files that are sent: read, hashed and packed on a thread of their own, a few chunks ahead of the network and no more.
+//! The files that are sent: read and hashed on a thread of their own, a little ahead of the network and no more.
 //!
 //! A file must be, from the first byte to the last, what it was when it was looked at. What the receiver has already is believed only
 //! when its hash is that of the same bytes here.
@@ -8,27 +8,32 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender as Return};
 use std::time::SystemTime;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use phantom_core::packet::{self, Packet};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::message::Sentence;
-use super::packets::{Anew, BATCH, Begin, CHUNK_BYTES, Chunk, Hash, Part, Reason, Sums, total};
+use super::packets::{Anew, BATCH, Begin, Hash, Part, Reason, Sums, total};
 use super::part::Had;
 use super::source::{Origin, Source, size_of, unreadable};
 use super::talk::Refusal;
 use crate::fault::Fault;
 
-/// Packets that may wait for the network.
-const AHEAD: usize = 4;
+/// Bytes that are read and hashed at once.
+const READ_BYTES: usize = 256 * 1024;
+/// Pieces that may wait for the network.
+const AHEAD: usize = 2;
 
 /// What the reading thread has to say.
 pub(super) enum Piece {
-    /// The next packet to send, how many bytes of files are in it, and of which entry the last of them are.
-    Packet { packet: Bytes, bytes: usize, entry: usize },
+    /// The next packet to send.
+    Packet(Bytes),
+    /// The next bytes of files, how many of the buffer they are, and of which entry the last of them are. The buffer is to be given back.
+    Bytes { buffer: Vec<u8>, filled: usize, entry: usize },
     /// So many bytes are there already; of these entries, what is there is not the same any more.
     Compared { kept: u64, anew: Vec<u32> },
 }
@@ -36,6 +41,8 @@ pub(super) enum Piece {
 /// Files that are being read.
 pub(super) struct Reading {
     pieces: mpsc::Receiver<Piece>,
+    /// Buffers, to be filled again.
+    sent: Return<Vec<u8>>,
     thread: JoinHandle<Result<Hash, Refusal>>,
 }
 
@@ -43,15 +50,22 @@ impl Reading {
     /// Compares the parts that the other side has, and begins to read what it has not.
     pub(super) fn start(source: Source, parts: Vec<Part>) -> Self {
         let (out, pieces) = mpsc::channel(AHEAD);
+        let (sent, empty) = std::sync::mpsc::channel();
         let reader = Reader {
             out,
-            buffer: BytesMut::zeroed(CHUNK_BYTES),
+            empty,
+            buffer: vec![0; READ_BYTES],
             filled: 0,
             entry: 0,
             sums: Vec::new(),
             all: Vec::new(),
         };
-        Self { pieces, thread: spawn_blocking(move || reader.read(&source, parts)) }
+        Self { pieces, sent, thread: spawn_blocking(move || reader.read(&source, parts)) }
+    }
+
+    /// The bytes of a piece are sent.
+    pub(super) fn give_back(&self, buffer: Vec<u8>) {
+        let _read_to_the_end = self.sent.send(buffer);
     }
 
     /// What comes next; `None` after the end, or if reading failed.
@@ -84,8 +98,10 @@ impl From<Fault> for Halt {
 
 struct Reader {
     out: mpsc::Sender<Piece>,
-    /// The next chunk, so far filled.
-    buffer: BytesMut,
+    /// Buffers that are sent.
+    empty: Receiver<Vec<u8>>,
+    /// The next bytes, so far filled.
+    buffer: Vec<u8>,
     filled: usize,
     /// Whose bytes came last.
     entry: usize,
@@ -124,9 +140,9 @@ impl Reader {
             }
         }
         for entries in anew.chunks(BATCH) {
-            self.say(&Anew { entries: entries.to_vec() }, 0)?;
+            self.say(&Anew { entries: entries.to_vec() })?;
         }
-        self.say(&Begin, 0)?;
+        self.say(&Begin)?;
         self.put(Piece::Compared { kept, anew })?;
         Ok(had)
     }
@@ -178,7 +194,7 @@ impl Reader {
         let is_stream = left.is_none();
         let mut left = left.unwrap_or(u64::MAX);
         while left > 0 {
-            let room = (CHUNK_BYTES - self.filled).min(usize::try_from(left).unwrap_or(usize::MAX));
+            let room = (READ_BYTES - self.filled).min(usize::try_from(left).unwrap_or(usize::MAX));
             let space = &mut self.buffer[self.filled..self.filled + room];
             let read = match input.read(space) {
                 Ok(0) if is_stream => break,
@@ -195,40 +211,34 @@ impl Reader {
             self.filled += read;
             left -= read as u64;
             // What a person or a program says is not kept waiting for more.
-            if self.filled == CHUNK_BYTES || is_stream {
-                self.flush_chunk()?;
+            if self.filled == READ_BYTES || is_stream {
+                self.flush_bytes()?;
             }
         }
         Ok(*hasher.finalize().as_bytes())
     }
 
     fn flush(&mut self) -> Result<(), Halt> {
-        self.flush_chunk()?;
+        self.flush_bytes()?;
         if self.sums.is_empty() {
             return Ok(());
         }
         let hashes = std::mem::take(&mut self.sums);
-        self.say(&Sums { hashes }, 0)
+        self.say(&Sums { hashes })
     }
 
-    fn flush_chunk(&mut self) -> Result<(), Halt> {
-        if self.filled == 0 {
+    fn flush_bytes(&mut self) -> Result<(), Halt> {
+        let filled = std::mem::take(&mut self.filled);
+        if filled == 0 {
             return Ok(());
         }
-        let mut data = std::mem::take(&mut self.buffer);
-        data.truncate(self.filled);
-        let chunk = Chunk { data: data.freeze() };
-        self.say(&chunk, self.filled)?;
-        let mut data =
-            chunk.data.try_into_mut().expect("the packet is a copy, so that this is the only handle");
-        data.resize(CHUNK_BYTES, 0);
-        (self.buffer, self.filled) = (data, 0);
-        Ok(())
+        let empty = self.empty.try_recv().unwrap_or_else(|_| vec![0; READ_BYTES]);
+        let buffer = std::mem::replace(&mut self.buffer, empty);
+        self.put(Piece::Bytes { buffer, filled, entry: self.entry })
     }
 
-    fn say<P: Packet>(&self, packet: &P, bytes: usize) -> Result<(), Halt> {
-        let packet = packet::encode(packet).expect("every packet has a form");
-        self.put(Piece::Packet { packet, bytes, entry: self.entry })
+    fn say<P: Packet>(&self, packet: &P) -> Result<(), Halt> {
+        self.put(Piece::Packet(packet::encode(packet).expect("every packet has a form")))
     }
 
     fn put(&self, piece: Piece) -> Result<(), Halt> {

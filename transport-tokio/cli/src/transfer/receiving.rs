@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use phantom_core::packet::{self, Packet};
 use phantom_tokio::Channel;
 use tokio::task::spawn_blocking;
@@ -17,13 +18,16 @@ use super::plan::Plan;
 use super::sink::{Goal, Outcome, Sink};
 use super::source::TEXT_MAX_BYTES;
 use super::staging::{Inventory, Staging};
-use super::talk::{Failure, Refusal, hear, hear_any, hear_stop, part, read, say, watched};
+use super::talk::{Failure, Refusal, hear, hear_any, hear_many, hear_stop, part, read, say, watched};
 use super::target::{Target, existing, exists};
 use crate::fault::{Fault, Status};
 use crate::progress::{Figures, Progress, Task};
 
 /// Bytes of a packet with a list: names of 255 and links of 4096 bytes.
 const LIST_MAX_BYTES: usize = BATCH * 4500;
+
+/// Packets that are given to the disk at once, at most.
+const AT_ONCE: usize = 16;
 
 /// What is offered, for a person to decide.
 pub(crate) struct Offered {
@@ -243,23 +247,26 @@ async fn take(
     plan: &Plan,
     progress: &Progress,
 ) -> Result<(Hash, Outcome), Failure> {
+    let mut packets = Vec::new();
     loop {
-        let packet = tokio::select! {
-            packet = hear_any(channel) => packet?,
+        tokio::select! {
+            heard = hear_many(channel, &mut packets, AT_ONCE) => heard?,
             () = sink.gone() => return refused(sink).await,
         };
-        let id = packet::id(&packet);
-        if id == Ok(Chunk::ID) || id == Ok(Sums::ID) {
-            if id == Ok(Chunk::ID) {
+        for packet in &packets {
+            if packet::id(packet) == Ok(Chunk::ID) {
                 let name = || plan.items[sink.current()].path.to_string_lossy();
                 progress.advance(packet.len().saturating_sub(Chunk::HEADER), name);
             }
-            if sink.write(packet).await {
-                continue;
-            }
+        }
+        let is_for_disk = |packet: &Bytes| matches!(packet::id(packet), Ok(Chunk::ID | Sums::ID));
+        let rest = packets.iter().position(|packet| !is_for_disk(packet)).unwrap_or(packets.len());
+        let rest = packets.split_off(rest);
+        if !packets.is_empty() && !sink.write(std::mem::take(&mut packets)).await {
             return refused(sink).await;
         }
-        let Done { hash } = read(&packet)?;
+        let Some(packet) = rest.first() else { continue };
+        let Done { hash } = read(packet)?;
         progress.settle(Sentence::DiskHere);
         let outcome = sink.finish(Some(hash)).await?;
         // The length of a packet says only roughly what was in it.

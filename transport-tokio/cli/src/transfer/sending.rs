@@ -4,7 +4,7 @@ use phantom_core::packet::{self, Packet};
 use phantom_tokio::Channel;
 
 use super::message::Sentence;
-use super::packets::{BATCH, Done, Hash, Have, List, Offer, Ready, Received, VERSION};
+use super::packets::{BATCH, CHUNK_BYTES, Chunk, Done, Hash, Have, List, Offer, Ready, Received, VERSION};
 use super::reading::{Piece, Reading};
 use super::source::Source;
 use super::talk::{Failure, hear, hear_any, hear_stop, part, read, say, watched};
@@ -90,11 +90,19 @@ async fn push(
                     progress.note(Sentence::SentAnew { name: &name });
                 }
             }
-            Piece::Packet { packet, bytes, entry } => {
+            Piece::Packet(packet) => {
                 if channel.send_bytes(packet).await.is_err() {
                     std::future::pending::<()>().await;
                 }
-                progress.advance(bytes, || String::from_utf8_lossy(&names[entry]));
+            }
+            Piece::Bytes { buffer, filled, entry } => {
+                for data in buffer[..filled].chunks(CHUNK_BYTES) {
+                    if channel.send_slices([&Chunk::header(data.len()), data]).await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                    progress.advance(data.len(), || String::from_utf8_lossy(&names[entry]));
+                }
+                reading.give_back(buffer);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is received, on a thread of its own, a few chunks behind the network: taken apart into files, written, hashed and compared.
+//! What is received, on a thread of its own, a little behind the network: taken apart into files, written, hashed and compared.
 //!
 //! Exactly what was announced is taken, and each file must be what the sender says it was. Only when everything is there and right does
 //! anything get its name.
@@ -17,6 +17,7 @@ use bytes::Bytes;
 use phantom_core::packet::{self, Packet};
 use tokio::sync::{mpsc, oneshot};
 
+use super::early::Early;
 use super::message::Sentence;
 use super::packets::{Chunk, Hash, Kind, Reason, Sums, total};
 use super::part::Had;
@@ -27,8 +28,10 @@ use super::target::write_refusal;
 use crate::fault::Fault;
 use crate::ui;
 
-/// Packets that may wait for the disk.
-const BEHIND: usize = 4;
+/// Orders that may wait for the disk.
+const BEHIND: usize = 2;
+/// Bytes that are written and hashed at once, if so many are there.
+const WRITE_BYTES: usize = 256 * 1024;
 /// How long a program that ends waits for the disk to take or lose what is unfinished.
 const ABANDON_MAX: Duration = Duration::from_secs(3);
 
@@ -51,7 +54,7 @@ pub(super) enum Outcome {
 }
 
 enum Order {
-    Packet(Bytes),
+    Packets(Vec<Bytes>),
     Done(Hash),
 }
 
@@ -85,6 +88,7 @@ impl Sink {
             had,
             next: 0,
             open: None,
+            buffer: Vec::new(),
             unsummed: VecDeque::new(),
             all: Vec::new(),
             current: Arc::clone(&current),
@@ -97,12 +101,12 @@ impl Sink {
         Self { orders: Some(orders), result, current, come, ended, epitaph }
     }
 
-    /// Takes the next packet. Waits while the disk is behind.
+    /// Takes the next packets. Waits while the disk is behind.
     ///
     /// `false` means that it takes no more; [`finish`](Self::finish) says why.
-    pub(super) async fn write(&self, packet: Bytes) -> bool {
+    pub(super) async fn write(&self, packets: Vec<Bytes>) -> bool {
         match &self.orders {
-            Some(orders) => orders.send(Order::Packet(packet)).await.is_ok(),
+            Some(orders) => orders.send(Order::Packets(packets)).await.is_ok(),
             None => false,
         }
     }
@@ -156,7 +160,7 @@ struct Open {
 }
 
 enum Place {
-    File(File),
+    File(File, Early),
     Output,
     Text,
 }
@@ -168,6 +172,8 @@ struct Writer {
     /// The next entry to look at.
     next: usize,
     open: Option<Open>,
+    /// Bytes of the open file that are neither written nor hashed yet.
+    buffer: Vec<u8>,
     /// Hashes of files that were written and are still to be compared.
     unsummed: VecDeque<Hash>,
     all: Vec<Hash>,
@@ -194,18 +200,25 @@ impl Writer {
     fn obey(&mut self, orders: &mut mpsc::Receiver<Order>) -> Result<(), Refusal> {
         self.advance()?;
         loop {
-            match orders.blocking_recv() {
-                Some(Order::Packet(packet)) if packet::id(&packet) == Ok(Chunk::ID) => {
-                    self.write(Chunk::data_in(&packet).map_err(|_| protocol())?)?;
-                }
-                Some(Order::Packet(packet)) => {
-                    let Sums { hashes } = packet::decode(&packet).map_err(|_| protocol())?;
-                    self.compare(&hashes)?;
-                }
+            let order = match orders.try_recv() {
+                Ok(order) => Some(order),
+                // What has come is written before anything else is waited for.
+                Err(_) => self.flush().map(|()| orders.blocking_recv())?,
+            };
+            match order {
+                Some(Order::Packets(packets)) => packets.iter().try_for_each(|packet| self.take(packet))?,
                 Some(Order::Done(hash)) => return self.check(&hash),
                 None => return Err((Reason::Wanted, Fault::peer(Sentence::GivenUp))),
             }
         }
+    }
+
+    fn take(&mut self, packet: &Bytes) -> Result<(), Refusal> {
+        if packet::id(packet) == Ok(Chunk::ID) {
+            return self.write(Chunk::data_in(packet).map_err(|_| protocol())?);
+        }
+        let Sums { hashes } = packet::decode(packet).map_err(|_| protocol())?;
+        self.compare(&hashes)
     }
 
     /// Opens the next file that is not there, and makes those that have no bytes.
@@ -225,9 +238,10 @@ impl Writer {
             let place = match &self.goal {
                 Goal::Files { staging, .. } => {
                     let file = staging.file(item, from);
-                    Place::File(file.map_err(|error| {
+                    let file = file.map_err(|error| {
                         write_refusal(Sentence::NotMade { path: &item.path.display() }, &error)
-                    })?)
+                    })?;
+                    Place::File(file, Early::default())
                 }
                 Goal::Output => Place::Output,
                 Goal::Text(_) => Place::Text,
@@ -235,7 +249,7 @@ impl Writer {
             self.current.store(entry, Ordering::Relaxed);
             let open = Open { place, hasher, left: size.map(|size| size - from) };
             if open.left == Some(0) {
-                self.close(&open)?;
+                self.close(open)?;
             } else {
                 self.open = Some(open);
                 break;
@@ -253,32 +267,48 @@ impl Writer {
             let count = open
                 .left
                 .map_or(data.len(), |left| data.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
-            let (now, later) = data.split_at(count);
-            match (&mut open.place, &mut self.goal) {
-                (Place::File(file), _) => file.write_all(now),
-                (Place::Text, Goal::Text(text)) => text.write_all(now),
-                _ => io::stdout().write_all(now).and_then(|()| io::stdout().flush()),
-            }
-            .map_err(|error| write_refusal(Sentence::FileUnwritten, &error))?;
-            open.hasher.update(now);
-            self.come.fetch_add(count as u64, Ordering::Relaxed);
-            open.left = open.left.map(|left| left - count as u64);
+            let (now, later) = data.split_at(count.min(WRITE_BYTES - self.buffer.len()));
+            self.buffer.extend_from_slice(now);
+            self.come.fetch_add(now.len() as u64, Ordering::Relaxed);
+            open.left = open.left.map(|left| left - now.len() as u64);
             data = later;
             if open.left == Some(0) {
                 self.close_open()?;
                 self.advance()?;
+            } else if self.buffer.len() == WRITE_BYTES {
+                self.flush()?;
             }
         }
         Ok(())
     }
 
-    fn close_open(&mut self) -> Result<(), Refusal> {
-        self.open.take().map_or(Ok(()), |open| self.close(&open))
+    /// Writes and hashes what has come.
+    fn flush(&mut self) -> Result<(), Refusal> {
+        let Some(open) = self.open.as_mut().filter(|_| !self.buffer.is_empty()) else { return Ok(()) };
+        match (&mut open.place, &mut self.goal) {
+            (Place::File(file, early), _) => {
+                file.write_all(&self.buffer).and_then(|()| early.wrote(file, self.buffer.len()))
+            }
+            (Place::Text, Goal::Text(text)) => text.write_all(&self.buffer),
+            _ => io::stdout().write_all(&self.buffer).and_then(|()| io::stdout().flush()),
+        }
+        .map_err(|error| write_refusal(Sentence::FileUnwritten, &error))?;
+        open.hasher.update(&self.buffer);
+        self.buffer.clear();
+        Ok(())
     }
 
-    fn close(&mut self, open: &Open) -> Result<(), Refusal> {
-        if let (Place::File(file), Goal::Files { staging, .. }) = (&open.place, &self.goal) {
-            staging.close(file).map_err(|error| write_refusal(Sentence::FileUnwritten, &error))?;
+    fn close_open(&mut self) -> Result<(), Refusal> {
+        self.flush()?;
+        self.open.take().map_or(Ok(()), |open| self.close(open))
+    }
+
+    fn close(&mut self, open: Open) -> Result<(), Refusal> {
+        if let (Place::File(file, early), Goal::Files { staging, .. }) = (open.place, &self.goal) {
+            early
+                .finish()
+                .and_then(|()| staging.close(&file))
+                .map_err(|error| write_refusal(Sentence::FileUnwritten, &error))?;
         }
         let hash = *open.hasher.finalize().as_bytes();
         self.unsummed.push_back(hash);

@@ -39,13 +39,33 @@ impl Failure {
 /// # Errors
 /// The channel is over.
 pub(super) async fn hear_any(channel: &Channel) -> Result<bytes::Bytes, Failure> {
-    let end = match channel.receive_bytes().await {
-        Ok(Some(bytes)) => return Ok(bytes),
-        Ok(None) => ended(End::Finished),
-        Err(ChannelError::Ended { end, .. }) => ended(end),
-        Err(error) => Fault::peer(explain::channel(error)),
-    };
-    Err(Failure::Heard(end))
+    channel.receive_bytes().await.map_err(over)?.ok_or_else(finished)
+}
+
+/// The next packet and those that have come after it, so many at most, put behind those in `into`.
+///
+/// # Errors
+/// The channel is over.
+pub(super) async fn hear_many(
+    channel: &Channel,
+    into: &mut Vec<bytes::Bytes>,
+    limit: usize,
+) -> Result<(), Failure> {
+    match channel.receive_many(into, limit).await.map_err(over)? {
+        0 => Err(finished()),
+        _ => Ok(()),
+    }
+}
+
+fn finished() -> Failure {
+    Failure::Heard(ended(End::Finished))
+}
+
+fn over(error: ChannelError) -> Failure {
+    Failure::Heard(match error {
+        ChannelError::Ended { end, .. } => ended(end),
+        error => Fault::peer(explain::channel(error)),
+    })
 }
 
 /// What a packet says, which must be a `P`.
