@@ -11,6 +11,7 @@
 
 use std::env;
 use std::error::Error;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -80,26 +81,35 @@ fn packets(url: &str) -> Result<()> {
 
 /// One there and back at a time; what is told is the time one way.
 fn latency(url: &str) -> Result<()> {
-    let (near, far) = (runtime()?, runtime()?);
-    let (a, b) = meet(url, &near, &far)?;
+    let (near, far) = (one_thread()?, one_thread()?);
+    let builder = Client::builder().relay(url).key(EncryptionKey::parse("packets")?);
+    let (tell, told) = mpsc::channel();
+    let accepting = builder.clone();
     let echo = thread::spawn(move || {
         far.block_on(async {
-            while let Some(packet) = b.channel.receive_bytes().await? {
-                b.channel.send_bytes(packet).await?;
+            let client = accepting.connect().await?;
+            tell.send(client.id())?;
+            let channel = client.next_request().await.ok_or("the relay is gone")?.accept().await?;
+            while let Some(packet) = channel.receive_bytes().await? {
+                channel.send_bytes(packet).await?;
             }
             Result::Ok(())
         })
     });
+    let id = told.recv()?;
     let taken = near.block_on(async {
+        let client = builder.connect().await?;
+        let channel = client.ask(id).await?;
+        channel.secured().await?;
         let ping = Bytes::from(vec![7; PING]);
         let mut taken = Vec::with_capacity(PINGS);
         for _ in 0..WARM_UP + PINGS {
             let begun = Instant::now();
-            a.channel.send_bytes(ping.clone()).await?;
-            a.channel.receive_bytes().await?.ok_or("the other side left")?;
+            channel.send_bytes(ping.clone()).await?;
+            channel.receive_bytes().await?.ok_or("the other side left")?;
             taken.push(begun.elapsed());
         }
-        a.channel.close().await?;
+        channel.close().await?;
         Result::Ok(taken)
     })?;
     echo.join().map_err(|_| "the echo panicked")??;
@@ -109,7 +119,7 @@ fn latency(url: &str) -> Result<()> {
 
 /// The same without encryption, frames or a client.
 fn plain(proxy: &str, backend: &str) -> Result<()> {
-    let (near, far) = (runtime()?, runtime()?);
+    let (near, far) = (one_thread()?, one_thread()?);
     let listener = far.block_on(TcpListener::bind(backend))?;
     let echo = thread::spawn(move || {
         far.block_on(async {
@@ -175,4 +185,9 @@ fn meet(url: &str, near: &Runtime, far: &Runtime) -> Result<(Side, Side)> {
 
 fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+}
+
+/// A client and its program on the same thread, as in a program with nothing else to do: nothing but a socket wakes either.
+fn one_thread() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
