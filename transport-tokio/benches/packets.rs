@@ -1,5 +1,8 @@
 //! Packets from one client to another, each on a runtime of its own, as if they were two programs.
 //!
+//! For many packets, the client's task has a thread beside that of the program. For one there and back at a time, they share one, as in a
+//! program that has nothing else to do; so does the program that sends the same bytes unencrypted, which is what they are compared with.
+//!
 //! ```text
 //! cargo bench -p phantom-tokio --bench packets                    packets of 32 B, and one of 64 B there and back, with a relay of its own
 //! packets packets URL                                             the first, through the relay at URL

@@ -11,7 +11,7 @@ use bytes::BytesMut;
 const SIZE_MIN: usize = 32 << 10;
 const SIZE_MAX: usize = 256 << 10;
 /// Buffers that are kept in mind while the application holds what lies in them.
-const USED_MAX: usize = 4;
+const USED_MAX: usize = 8;
 
 pub(crate) struct ReadBuffer {
     pub(crate) bytes: BytesMut,

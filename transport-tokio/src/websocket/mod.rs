@@ -1,11 +1,11 @@
 //! Messages as bytes of a WebSocket: RFC 6455, as a client of a relay writes and reads it.
 //!
 //! * A message that is one frame, as every message of a relay is, is cut out of the buffer it was read into, and never copied.
-//! * A message that is sent is copied once, masked on the way, to where the system takes it from.
+//! * A message that is sent is copied once, to where the system takes it from, and masked there.
 //! * A frame is judged by its header, before its payload is waited for.
 
 use bytes::{Buf, Bytes, BytesMut};
-use phantom_core::websocket::{HEADER_MAX, Header, MASK_LEN, MASKED, opcode, write_header};
+use phantom_core::websocket::{HEADER_MAX, Header, MASK_LEN, MASKED, apply_mask, opcode, write_header};
 
 /// What came.
 #[derive(Debug, PartialEq, Eq)]
@@ -102,22 +102,10 @@ pub(crate) fn put_frame(out: &mut BytesMut, opcode: u8, payload: &[u8], mask: [u
     out.reserve(len + MASK_LEN + payload.len());
     out.extend_from_slice(&header[..len]);
     out.extend_from_slice(&mask);
-    // Section 5.3, as many bytes at a time as the processor takes.
-    let [a, b, c, d] = mask;
-    let mut blocks = payload.chunks_exact(BLOCK);
-    let wide: [u8; BLOCK] = std::array::from_fn(|at| [a, b, c, d][at % 4]);
-    for block in &mut blocks {
-        let mut masked = wide;
-        for (masked, byte) in masked.iter_mut().zip(block) {
-            *masked ^= byte;
-        }
-        out.extend_from_slice(&masked);
-    }
-    out.extend(blocks.remainder().iter().zip(wide).map(|(byte, mask)| byte ^ mask));
+    let begin = out.len();
+    out.extend_from_slice(payload);
+    apply_mask(&mut out[begin..], mask);
 }
-
-/// Bytes that are masked at once.
-const BLOCK: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ use crate::fault::Fault;
 /// Bytes that are read and hashed at once.
 const READ_BYTES: usize = 256 * 1024;
 /// Pieces that may wait for the network.
-const AHEAD: usize = 2;
+const AHEAD: usize = 4;
 
 /// What the reading thread has to say.
 pub(super) enum Piece {

@@ -29,7 +29,7 @@ use crate::fault::Fault;
 use crate::ui;
 
 /// Orders that may wait for the disk.
-const BEHIND: usize = 2;
+const BEHIND: usize = 4;
 /// Bytes that are written and hashed at once, if so many are there.
 const WRITE_BYTES: usize = 256 * 1024;
 /// How long a program that ends waits for the disk to take or lose what is unfinished.
