@@ -172,6 +172,9 @@ impl Channel {
     /// The bytes of the next packet; nothing after the channel has been closed in good order and all has been received. Nothing is
     /// lost if the future is dropped.
     ///
+    /// A packet may lie in the same memory as those that came with it, 16 KiB of it, or, if it is about as long itself, up to 256 KiB. Who
+    /// keeps a few bytes for long should copy them.
+    ///
     /// # Errors
     /// [`ChannelError::Ended`] if the channel is over and not in good order. What had arrived before is received first.
     pub async fn receive_bytes(&self) -> Result<Option<Bytes>, ChannelError> {

@@ -11,8 +11,8 @@ use super::message::item;
 use super::unread::{Batch, Unread, is_many};
 use crate::crypto::record::{Data, HEADER, OpenError, Opener, PLAINTEXT_SEND_MAX, TAG};
 
-/// What is shorter than this is copied out of the buffer it came in: that may be a large one, shared by many frames, and would live as
-/// long as the packet waits. A record that is full, as under load most are, stays where it is.
+/// A packet shorter than this is copied out of the buffer it came in: that may be a large one, shared by many frames, and would live as
+/// long as the packet. One that fills a record stays where it is.
 const COPY_MAX: usize = PLAINTEXT_SEND_MAX - 1024;
 
 /// What a packet is put together in at first, unless its first part is short: it holds one of 64 KiB and what stands around that.
@@ -107,7 +107,8 @@ impl Inbound {
             }
             item::MANY if self.assembly.is_none() && is_many(&body, self.packet_max) => {
                 self.count(wire)?;
-                self.unread.push_many(own(body), wire);
+                // Any of them may be kept: it must not hold more than its record.
+                self.unread.push_many(Bytes::copy_from_slice(&body), wire);
             }
             _ => return None,
         }

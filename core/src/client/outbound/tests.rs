@@ -498,18 +498,23 @@ fn a_record_beyond_the_edge_is_a_violation_and_taking_moves_the_edge() {
     assert!(matches!(forger.send(item::END, &body), Err(Refused::Violation)));
 }
 
-/// A packet of a few bytes must not keep the buffer of a whole read alive.
+/// A packet of a few bytes must not keep the buffer of a whole read alive, not even if it came with others in a full record.
 #[test]
 fn a_small_packet_lives_in_a_buffer_of_its_own() {
-    let mut forger = Forger::new(1 << 20);
-    let mut frame = frame_of(item::END, b"abc", &mut Spare::default());
-    frame.put_bytes(0, TAG);
-    forger.sealer.seal(&mut frame[FORWARD_HEADER..]).unwrap();
-    let mut read = BytesMut::with_capacity(1 << 16);
-    read.put_slice(&frame[FORWARD_HEADER..]);
-    let place = read.as_ptr() as usize..read.as_ptr() as usize + (1 << 16);
-    forger.inb.open(read).unwrap();
-    let packet = forger.inb.take().unwrap();
-    assert_eq!(packet, "abc");
-    assert!(!place.contains(&(packet.as_ptr() as usize)));
+    let many: Vec<u8> = (0..160).flat_map(|_| core::iter::once(100).chain([7; 100])).collect();
+    let bodies: [(u8, &[u8], bool); 3] =
+        [(item::END, b"abc", false), (item::MANY, &many, false), (item::END, &[7; PACKET_WHOLE_MAX], true)];
+    for (item, body, stays) in bodies {
+        let mut forger = Forger::new(1 << 20);
+        let mut frame = frame_of(item, body, &mut Spare::default());
+        frame.put_bytes(0, TAG);
+        forger.sealer.seal(&mut frame[FORWARD_HEADER..]).unwrap();
+        let mut read = BytesMut::with_capacity(1 << 18);
+        read.put_slice(&frame[FORWARD_HEADER..]);
+        let place = read.as_ptr() as usize..read.as_ptr() as usize + (1 << 18);
+        forger.inb.open(read).unwrap();
+        let packet = forger.inb.take().unwrap();
+        assert_eq!(packet, body[body.len() - packet.len()..]);
+        assert_eq!(place.contains(&(packet.as_ptr() as usize)), stays, "{} bytes", packet.len());
+    }
 }
