@@ -267,7 +267,8 @@ impl Draft {
             // So that, doubled again and again as it grows, it comes to the full size and not to twice that.
             capacity = capacity.div_ceil(2);
         }
-        let mut frame = spare.take(capacity);
+        let mut frame =
+            if capacity == FRAME_MAX { spare.take(capacity) } else { BytesMut::with_capacity(capacity) };
         frame.put_bytes(0, PREFIX);
         Self { frame, start: PREFIX, ..Self::default() }
     }
@@ -278,7 +279,9 @@ impl Draft {
         self.frame.reserve(len + packet_len + TAG);
         self.frame.put_slice(&prefix[..len]);
         self.frame.put_slice(packet);
-        self.frame.put_slice(more);
+        if !more.is_empty() {
+            self.frame.put_slice(more);
+        }
         self.packets += 1;
         self.cost += cost_of(packet_len);
     }
