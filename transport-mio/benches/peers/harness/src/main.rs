@@ -25,7 +25,7 @@ use clap::Parser;
 use crate::dialect::Phantom;
 use crate::load::{Bench, Figures};
 use crate::peer::{HAPROXY, Peer, Places};
-use crate::results::Results;
+use crate::results::{Results, median};
 use crate::system::{Cores, Ticks};
 use crate::workload::{Plan, Workload};
 
@@ -237,13 +237,9 @@ impl Run {
                 );
             }
         }
-        let median = |mut each: Vec<f64>| {
-            each.sort_by(f64::total_cmp);
-            each[each.len() / 2]
-        };
         Ok(vec![
-            ("cpu_us_pair_fresh", median(fresh)),
-            ("cpu_us_pair_later", median(later)),
+            ("cpu_us_pair_fresh", median(&fresh)),
+            ("cpu_us_pair_later", median(&later)),
             ("connections", 2.0 * self.plan.past as f64),
             ("failed", failed as f64),
         ])

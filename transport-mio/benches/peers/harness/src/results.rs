@@ -44,8 +44,7 @@ impl Results {
 
     /// The median of all repetitions.
     pub(crate) fn median(&self, workload: &str, peer: &'static str, name: &'static str) -> Option<f64> {
-        let numbers = self.numbers.get(&(workload.to_owned(), peer, name))?;
-        Some(sorted(numbers)[numbers.len() / 2])
+        self.numbers.get(&(workload.to_owned(), peer, name)).map(|numbers| median(numbers))
     }
 
     /// The worst of all repetitions.
@@ -73,12 +72,18 @@ impl Results {
             for ((_, _, name), numbers) in of_both {
                 let sorted = sorted(numbers);
                 let [median, least, greatest] =
-                    [sorted.len() / 2, 0, sorted.len() - 1].map(|place| short(sorted[place]));
+                    [median(numbers), sorted[0], sorted[sorted.len() - 1]].map(short);
                 let _ = writeln!(table, "| {workload} | {peer} | {name} | {median} | {least} | {greatest} |");
             }
         }
         table
     }
+}
+
+/// The middle one of these, of which there are some, or what lies between the two in the middle.
+pub(crate) fn median(numbers: &[f64]) -> f64 {
+    let sorted = sorted(numbers);
+    f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2])
 }
 
 fn sorted(numbers: &[f64]) -> Vec<f64> {
@@ -95,5 +100,18 @@ pub(crate) fn short(number: f64) -> String {
         medium if medium >= 10.0 => format!("{number:.1}"),
         small if small >= 1.0 || small == 0.0 => format!("{number:.2}"),
         _ => format!("{number:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_lies_in_the_middle() {
+        assert_eq!(
+            (median(&[3.0, 1.0, 9.0]), median(&[3.0, 1.0, 9.0, 5.0]), median(&[2.0])),
+            (3.0, 4.0, 2.0)
+        );
     }
 }
