@@ -49,3 +49,34 @@ impl Early {
         self.asked.take().map_or(Ok(()), |asked| asked.join().unwrap_or_else(unknown))
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// A device that cannot be written through stands in for a disk that fails.
+    fn begun() -> (File, Early) {
+        let file = File::options().write(true).open("/dev/full").unwrap();
+        let mut early = Early::default();
+        early.wrote(&file, EVERY_BYTES - 1).unwrap();
+        assert!(early.asked.is_none());
+        early.wrote(&file, 1).unwrap();
+        (file, early)
+    }
+
+    #[test]
+    fn what_the_disk_refuses_is_told_at_the_end() {
+        let (_file, early) = begun();
+        assert!(early.finish().is_err());
+    }
+
+    #[test]
+    fn what_the_disk_refuses_is_told_when_more_is_written() {
+        let (file, mut early) = begun();
+        while early.asked.as_ref().is_some_and(|asked| !asked.is_finished()) {
+            std::thread::yield_now();
+        }
+        assert!(early.wrote(&file, EVERY_BYTES).is_err());
+        assert!(early.finish().is_ok(), "it is told once");
+    }
+}
