@@ -4,6 +4,7 @@
 //! ceiling of memory it is listed with here. Each is run in three ways: on its committed corpus and some pseudo-random inputs by the
 //! ordinary tests, on any files by its binary, and without end by `cargo fuzz`. See `README.md` beside the manifest.
 
+mod beginning;
 mod bits;
 mod client_inputs;
 mod feed;

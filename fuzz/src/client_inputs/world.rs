@@ -344,7 +344,17 @@ impl World {
         self.drain(side);
     }
 
-    pub(super) fn accept_latest(&mut self, side: usize) {
+    /// One asks, the other accepts: what two honest users do.
+    pub(super) fn meet(&mut self, side: usize) {
+        self.settle();
+        if let Some(peer) = self.sides[1 - side].client.id() {
+            self.connect(side, peer);
+            self.settle();
+            self.accept_latest(1 - side);
+        }
+    }
+
+    fn accept_latest(&mut self, side: usize) {
         if let Some((&request, _)) = self.sides[side].log.prompts.last_key_value() {
             self.accept(side, request);
         }
