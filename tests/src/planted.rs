@@ -5,7 +5,8 @@ use bytes::Bytes;
 
 use crate::simulation::{Action, Setup, Simulation};
 
-const SETUP: Setup = Setup { pairs: 2, star: false, small: false, early: false, strangers: 0, hostile: None };
+const SETUP: Setup =
+    Setup { pairs: 2, star: false, small: false, early: false, unequal: 0, strangers: 0, hostile: None };
 const NOTHING: Action = Action::Wait { ms: 0 };
 
 /// Two channels that have carried something.
@@ -69,4 +70,19 @@ fn one_frame_more_is_another_run() {
     };
     assert_eq!(run(false), run(false));
     assert_ne!(run(false), run(true));
+}
+
+#[test]
+fn a_channel_that_is_secured_with_two_keys_is_noticed() {
+    let mut simulation = Simulation::new(1, Setup { unequal: 1, ..SETUP });
+    simulation.apply(&Action::Wait { ms: 5_000 }).expect("the last channel is not secured");
+    // The user has found the right key, and the simulation knows nothing of it.
+    for node in [2, 3] {
+        let channel = simulation.world.nodes[node].channel().expect("it has one");
+        let key = crate::key("the same for both");
+        let set = simulation.world.act(node, |client, now| client.set_channel_key(now, channel, key));
+        set.expect("it is not secured");
+    }
+    let said = complaint(simulation, &Action::Wait { ms: 5_000 });
+    assert_eq!(said, "pair 1 is secured with two keys that differ");
 }

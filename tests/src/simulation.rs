@@ -1,5 +1,8 @@
 //! Break, then heal: channels under anything that can happen to links, readers and relays, and what must hold all the while.
 //!
+//! Each channel has a key of its own, and some have two that differ: those are not secured and carry nothing until they heal, when the
+//! wrong key is put right.
+//!
 //! After every step: what a side has taken is a prefix of what the other has sent, packet for packet; no channel holds more than
 //! its limits; nothing is reported delivered that the other side does not have; the relay has passed nothing to anybody but the
 //! partner of who sent it, whatever strangers say. A channel that is secured never ends, unless the
@@ -11,6 +14,7 @@ use std::ops::AddAssign;
 
 use bytes::Bytes;
 use phantom_core::client::{ClientConfig, ClientLimits, End, Event};
+use phantom_core::crypto::EncryptionKey;
 use phantom_core::id::ChannelId;
 use phantom_core::rng::Rng;
 use phantom_core::time::{Duration, Instant};
@@ -115,6 +119,8 @@ pub struct Setup {
     pub small: bool,
     /// It begins before the channels are secured.
     pub early: bool,
+    /// Of how many channels, the last ones, the two ends have keys that differ.
+    pub unequal: usize,
     /// Clients that have no channel and [keep no rule](stranger).
     pub strangers: usize,
     /// What the relay does.
@@ -126,6 +132,12 @@ impl Setup {
     #[must_use]
     pub fn nodes(&self) -> usize {
         if self.star { self.pairs + 1 } else { 2 * self.pairs }
+    }
+
+    /// Whether the ends of this channel have one key.
+    #[must_use]
+    pub fn is_equal(&self, pair: usize) -> bool {
+        pair + self.unequal < self.pairs
     }
 
     /// How long it may be broken without a channel losing its patience.
@@ -220,6 +232,7 @@ impl Side {
 pub struct Simulation {
     /// The world.
     pub world: World,
+    seed: u64,
     setup: Setup,
     pairs: Vec<[Side; 2]>,
     /// How many events of each client have been looked at.
@@ -262,12 +275,25 @@ impl Simulation {
                 parting: false,
             }));
         }
-        for node in 0..setup.nodes() {
-            let key = crate::key("one key for all of them");
-            world.act(node, |client, now| client.set_encryption_key(now, key));
+        for (pair, ends) in pairs.iter().enumerate() {
+            for (side, end) in ends.iter().enumerate() {
+                let differs = side == 1 && !setup.is_equal(pair);
+                let key = crate::key(&format!(
+                    "the key of {seed} {pair}{}",
+                    if differs { ", misheard" } else { "" }
+                ));
+                // A client with one channel may as well have the key as its own.
+                if setup.star || pair % 2 == 0 {
+                    let set =
+                        world.act(end.node, |client, now| client.set_channel_key(now, end.channel, key));
+                    set.expect("it has just been opened");
+                } else {
+                    world.act(end.node, |client, now| client.set_encryption_key(now, key));
+                }
+            }
         }
         if !setup.early {
-            for [a, b] in &pairs {
+            for (_, [a, b]) in pairs.iter().enumerate().filter(|&(pair, _)| setup.is_equal(pair)) {
                 world.secure((a.node, a.channel), (b.node, b.channel));
             }
         }
@@ -277,7 +303,7 @@ impl Simulation {
         let looked = vec![0; setup.nodes()];
         let mischief = Rng::from_seed(&world.rng().bytes());
         let (broken_for, tally) = (Duration::ZERO, Tally::default());
-        Self { world, setup, pairs, looked, limits, broken_for, tally, mischief }
+        Self { world, seed, setup, pairs, looked, limits, broken_for, tally, mischief }
     }
 
     /// Lets one thing happen.
@@ -352,7 +378,9 @@ impl Simulation {
             self.send(pair, 0, 3);
             self.send(pair, 1, 3);
         }
-        let within = if self.setup.early { HEALED_WITHIN + UNSECURED_WITHIN } else { HEALED_WITHIN };
+        let unsecured = self.setup.early || self.setup.unequal > 0;
+        self.put_keys_right();
+        let within = if unsecured { HEALED_WITHIN + UNSECURED_WITHIN } else { HEALED_WITHIN };
         let healed = self.run(within, Self::all_delivered)?;
         hold!(healed, "not healed {within:?} after: {}", self.state());
         // And something new is taken, and goes through at once.
@@ -396,6 +424,20 @@ impl Simulation {
         self.tally.time = self.world.now.since(World::START);
         self.tally.trace = self.world.trace();
         Ok(self.tally)
+    }
+
+    /// Who has the wrong key is told the right one, and both try as often as it takes.
+    fn put_keys_right(&mut self) {
+        let wrong = self.setup.pairs - self.setup.unequal..self.setup.pairs;
+        self.setup.unequal = 0;
+        for pair in wrong {
+            for Side { node, channel, .. } in self.pairs[pair] {
+                let right = key(self.seed, pair, true);
+                // Unless it has ended by now.
+                let _ = self.world.act(node, |client, now| client.set_channel_key(now, channel, right));
+                let _ = self.world.act(node, |client, now| client.unlock(now, channel));
+            }
+        }
     }
 
     fn all_delivered(&mut self) -> bool {
@@ -474,6 +516,10 @@ impl Simulation {
             for side in [0, 1] {
                 let Side { node, channel, .. } = self.pairs[pair][side];
                 let taken = self.world.nodes[node].received.remove(&channel).unwrap_or_default();
+                hold!(
+                    taken.is_empty() || self.setup.is_equal(pair),
+                    "pair {pair}: end {side} took something, and the keys differ"
+                );
                 for got in taken {
                     let number = self.pairs[pair][side].got;
                     let (from, sent) = (1 - side, self.pairs[pair][1 - side].sent);
@@ -525,6 +571,7 @@ impl Simulation {
         match event {
             Event::Secured { channel } => {
                 if let Some((pair, side)) = find(&self.pairs, channel) {
+                    hold!(self.setup.is_equal(pair), "pair {pair} is secured with two keys that differ");
                     self.pairs[pair][side].was_secured = true;
                 }
             }
@@ -597,6 +644,11 @@ impl Simulation {
     }
 }
 
+/// The key of a channel, or what was taken for it.
+fn key(seed: u64, pair: usize, right: bool) -> EncryptionKey {
+    crate::key(&format!("{} {seed} {pair}", if right { "the key of" } else { "misheard" }))
+}
+
 /// What an end sends as its packet of this number: of many lengths, and to be told from every other.
 fn packet(pair: usize, side: usize, number: u64) -> Bytes {
     let mix = (number + 1)
@@ -630,6 +682,7 @@ pub fn run(seed: u64) -> Result<Tally, Broken> {
         star: below(3) == 0,
         small: below(2) == 0,
         early: below(4) == 0,
+        unequal: usize::from(below(6) == 0),
         strangers: below(3) as usize,
         hostile: (below(3) == 0).then(|| {
             // Half of the hostile ones do nothing that can end a channel, so that they reach far.

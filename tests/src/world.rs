@@ -2,11 +2,14 @@
 //!
 //! * It sleeps exactly until the next deadline or arrival. A machine whose deadline is wrong stands still here, or is caught by an
 //!   assertion; a busy loop would hide both.
+//! * Whatever wakes the world wakes every machine in it, too early by what the machine has said: then it must have nothing to do, or it
+//!   would have slept past something.
 //! * All chance comes of one seed, and everything moved goes into a digest: two runs of one seed have the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::BytesMut;
+use phantom_core::Deadline;
 use phantom_core::client::{self, Client, ClientConfig};
 use phantom_core::id::{ChannelId, ConnId, PeerId};
 use phantom_core::relay::{self, Handled, Relay, RelayConfig, RelaySecret, Source};
@@ -36,6 +39,8 @@ pub struct World {
     pub passed: BTreeSet<(usize, usize)>,
     trace: blake3::Hasher,
     rng: Rng,
+    /// When every machine was last told the time.
+    woken: Instant,
     owners: BTreeMap<ConnId, usize>,
     /// What clients that hung up had sent before: it still arrives.
     parting: Vec<(ConnId, Pipe)>,
@@ -67,6 +72,7 @@ impl World {
             passed: BTreeSet::new(),
             trace: blake3::Hasher::new(),
             rng,
+            woken: Self::START,
             owners: BTreeMap::new(),
             parting: Vec::new(),
             relay_config: config,
@@ -138,8 +144,13 @@ impl World {
     /// Does everything that is due now, until nothing is.
     ///
     /// # Panics
-    /// A machine breaks its contract: its deadline does not move on though it was told the time and drained.
+    /// A machine breaks its contract: its deadline does not move on though it was told the time and drained, or it has something to do
+    /// before its deadline.
     pub fn settle(&mut self) {
+        if self.woken < self.now {
+            self.woken = self.now;
+            self.wake_early();
+        }
         loop {
             let mut busy = self.settle_relay();
             for node in 0..self.nodes.len() {
@@ -276,6 +287,31 @@ impl World {
     pub fn is_quiet(&self) -> bool {
         let empty = |up: &Up| up.to_relay.is_empty() && up.to_client.is_empty();
         self.nodes.iter().all(|node| node.link.up().is_none_or(empty))
+    }
+
+    /// Tells the time to every machine whose deadline has not come.
+    fn wake_early(&mut self) {
+        let now = self.now;
+        let is_later = |at: Option<Deadline>| at.is_none_or(|deadline| deadline.at > now);
+        if let Some(relay) = &mut self.relay
+            && let said = relay.poll_timeout()
+            && is_later(said)
+        {
+            let _ = relay.handle(now, relay::Input::Timeout);
+            let does = relay.poll_output();
+            assert!(does.is_none(), "the relay does {does:?} at {now:?}, and had named {said:?}");
+            assert_eq!(relay.poll_timeout(), said, "the relay's deadline moves at {now:?} without a reason");
+        }
+        for (number, node) in self.nodes.iter_mut().enumerate() {
+            let said = node.client.poll_timeout();
+            if is_later(said) {
+                node.client.handle(now, client::Input::Timeout);
+                let does = node.client.poll_output();
+                assert!(does.is_none(), "client {number} does {does:?} at {now:?}, and had named {said:?}");
+                let says = node.client.poll_timeout();
+                assert_eq!(says, said, "the deadline of client {number} moves at {now:?} without a reason");
+            }
+        }
     }
 
     // The relay's side.

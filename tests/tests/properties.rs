@@ -5,12 +5,14 @@ use phantom_tests::simulation::{Action, Broken, Setup, Simulation, Tally};
 use proptest::prelude::*;
 
 fn setups() -> impl Strategy<Value = Setup> {
-    (1..=2usize, any::<bool>(), any::<bool>(), proptest::bool::weighted(0.2), 1..=2usize).prop_map(
-        |(pairs, star, small, early, strangers)| Setup {
+    let early = proptest::bool::weighted(0.2);
+    (1..=2usize, any::<bool>(), any::<bool>(), early, 0..=1usize, 1..=2usize).prop_map(
+        |(pairs, star, small, early, unequal, strangers)| Setup {
             pairs,
             star,
             small,
             early,
+            unequal,
             strangers,
             hostile: None,
         },
