@@ -108,6 +108,13 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_bytes_of_the_sequence() {
+        let (mut a, mut b) = (Rng::from_seed(&[7; 32]), Rng::from_seed(&[7; 32]));
+        assert_eq!(a.try_next_u32(), Ok(u32::from_le_bytes(b.bytes())));
+        assert_eq!(a.try_next_u64(), Ok(u64::from_le_bytes(b.bytes())));
+    }
+
+    #[test]
     fn what_was_handed_out_is_gone() {
         let mut rng = Rng::from_seed(&[1; 32]);
         let drawn: [u8; 64] = rng.bytes();

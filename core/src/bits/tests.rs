@@ -196,7 +196,8 @@ fn nesting_ends_at_the_limit_for_reader_and_writer() {
 
     // The level is left again: what lies side by side is not deep.
     let wide: Vec<Box<bool>> = (0..500).map(|_| Box::new(true)).collect();
-    assert_eq!(read(&written(&wide)), Ok(wide));
+    assert_eq!(read(&written(&wide)), Ok(wide.clone()));
+    assert_eq!(read(&written(&Box::new(wide.clone()))), Ok(Box::new(wide)));
 }
 
 #[test]

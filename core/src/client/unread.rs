@@ -146,3 +146,22 @@ pub(super) fn get_leb128(from: &mut impl Buf) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_costs_nothing_any_more() {
+        let mut unread = Unread::default();
+        unread.push_one(Bytes::from_static(b"one"), 5);
+        unread.push_many(Bytes::from_static(b"\x01a\x01b"), 7);
+        unread.push_many(Bytes::from_static(b"\x01c\x01d"), 11);
+        assert_eq!(unread.take_batch().expect("one").count(), 1);
+        assert_eq!(unread.cost(), 18);
+        assert_eq!(unread.take(), Some(Bytes::from_static(b"a")));
+        assert_eq!(unread.cost(), 18, "a record is paid for until its last packet is taken");
+        assert_eq!(unread.take_batch().expect("the rest").count(), 1);
+        assert_eq!(unread.cost(), 11);
+    }
+}

@@ -109,12 +109,16 @@ fn each_packet_goes_to_its_handler_as_a_fresh_value() {
 #[test]
 fn an_id_is_registered_once_and_positive() {
     let mut registry = Registry::<u32>::new();
+    assert!(registry.is_empty());
     assert_eq!(registry.register(|_: &mut u32, _: Switch<0>| {}), Err(RegisterError::ZeroId));
     assert_eq!(registry.register(|calls: &mut u32, _: Switch<1>| *calls += 1), Ok(()));
     assert_eq!(
         registry.register(|calls: &mut u32, _: Message| *calls += 100),
         Err(RegisterError::Taken { id: 1 })
     );
+
+    assert!(!registry.is_empty());
+    assert_eq!(alloc::format!("{registry:?}"), "Registry([1])");
 
     let mut calls = 0;
     registry.dispatch(&mut calls, &encode(&Switch::<1>(true)).unwrap()).unwrap();

@@ -65,7 +65,7 @@ impl<K: Ord + Copy, A: Account> Ledger<K, A> {
         if self.enter(now, iter::once(key), max) {
             return true;
         }
-        let Some((_, oldest)) = self.due.pop_first().filter(|_| max > 0) else { return false };
+        let Some((_, oldest)) = (if max > 0 { self.due.pop_first() } else { None }) else { return false };
         self.entries.remove(&oldest);
         self.insert(now, key);
         true
@@ -162,6 +162,14 @@ mod tests {
         );
         assert!(ledger.enter(at(11), [2, 3].into_iter(), 2) && ledger.len() == 2);
         assert!(ledger.enter(at(11), [3, 2].into_iter(), 0), "who is there, is there");
+    }
+
+    #[test]
+    fn where_there_is_no_place_at_all_nobody_makes_room() {
+        let mut ledger = Ledger::new();
+        enter(&mut ledger, 0, 1, 10);
+        assert!(!ledger.enter_in_place_of_another(at(1), 2, 0));
+        assert!(ledger.enter_in_place_of_another(at(1), 3, 1) && ledger.len() == 1);
     }
 
     #[test]

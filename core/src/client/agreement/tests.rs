@@ -618,3 +618,26 @@ fn no_order_leaves_one_side_secured_alone() {
     let states = search(2, 1);
     assert!(states > 1000, "only {states} states were reached");
 }
+
+/// Each guess is answered later than the one before, and not before its time.
+#[test]
+fn answers_to_further_runs_come_after_pauses_that_double() {
+    let (mut a, _) = pair();
+    a.key = Some((key("right"), "right"));
+    guess_on(&mut a, 1, 1);
+    for (run, pause) in [(2, 1), (3, 2), (4, 4), (5, 8)] {
+        let mut other = inputs(Role::Acceptor);
+        other.run = run;
+        let exchange = Exchange::start(other, &key("wrong"), &mut Rng::from_seed(&[9; 32]));
+        let share = Share { run, share: exchange.share(), ad: exchange.ad() };
+        assert!(a.take(&Wire::Share(share)).is_empty());
+        let due = a.agreement.as_ref().and_then(Agreement::deadline).expect("it will be answered");
+        assert_eq!(due.since(a.now), Duration::from_secs(pause), "run {run}");
+        assert!(
+            a.act(|agreement, now, means| agreement.on_timeout(now, means)).is_empty(),
+            "it is too early"
+        );
+        assert_eq!((a.stage(), a.wait().len()), ("delayed", 2));
+        assert_eq!(a.agreement.as_ref().unwrap().failed, run - 1, "a run that was left has failed");
+    }
+}

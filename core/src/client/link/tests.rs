@@ -333,3 +333,22 @@ fn the_round_trip_is_measured_when_joining_and_with_each_ping() {
     driven.link.lost(driven.now, None, &driven.limits, &mut driven.rng);
     assert_eq!(driven.link.round_trip(), None);
 }
+
+#[test]
+fn it_does_nothing_before_its_time() {
+    let mut driven = Driven::new(1);
+    let early = |driven: &mut Driven| {
+        let (at, _) = driven.link.deadline().unwrap();
+        assert!(at > driven.now);
+        assert!(driven.link.on_timeout(driven.now, &driven.limits).is_none());
+        assert_eq!(driven.link.deadline().unwrap().0, at);
+    };
+    driven.dial();
+    early(&mut driven);
+    driven.link.connected(driven.now, &driven.limits);
+    early(&mut driven);
+    driven.hello().unwrap();
+    early(&mut driven);
+    driven.lose(None);
+    early(&mut driven);
+}

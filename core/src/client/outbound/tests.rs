@@ -213,6 +213,7 @@ fn many_small_packets_share_a_record_and_one_travels_alone() {
     }
     assert_eq!(direction.poll(9), 1);
     assert_eq!(direction.flying[1].len(), FORWARD_HEADER + HEADER + 1 + 8 * 1000 + TAG);
+    assert_eq!(direction.out.key_records, 2);
 }
 
 /// Two packets that just fit into a record do, and two that just do not travel apart.
@@ -270,6 +271,7 @@ fn a_part_is_worth_its_record() {
     direction.out.sealed_total = used - 1;
     assert_eq!(direction.poll(1), 1);
     assert_eq!(direction.out.cut.as_ref().map(Bytes::len), Some(5000 - PART_MIN));
+    assert_eq!(direction.out.packets_started(), 1, "a part of it has left");
 }
 
 #[test]
@@ -517,4 +519,25 @@ fn a_small_packet_lives_in_a_buffer_of_its_own() {
         assert_eq!(packet, body[body.len() - packet.len()..]);
         assert_eq!(place.contains(&(packet.as_ptr() as usize)), stays, "{} bytes", packet.len());
     }
+}
+
+#[test]
+fn a_pass_goes_on_from_what_is_confirmed_and_ends_with_its_way() {
+    let mut direction = Direction::new(ClientLimits::default());
+    for _ in 0..3 {
+        assert!(direction.push(10));
+        assert_eq!(direction.poll(9), 1);
+    }
+    assert!(direction.out.is_waiting() && !direction.out.all_packets_acked(&direction.queue));
+    direction.out.begin_pass(direction.now);
+    assert_eq!(direction.out.resend, Some(0));
+    direction.out.on_state(1, 1 << 16).unwrap();
+    assert_eq!(direction.out.resend, Some(1), "what it has is not sent again");
+    direction.out.reattach();
+    assert_eq!(direction.out.resend, None);
+    direction.out.begin_pass(direction.now);
+    assert_eq!(direction.out.resend, Some(1), "over a new way it begins at once");
+    direction.out.on_state(3, 1 << 16).unwrap();
+    assert_eq!(direction.out.resend, None);
+    assert!(!direction.out.is_waiting() && direction.out.all_packets_acked(&direction.queue));
 }

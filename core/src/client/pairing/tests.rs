@@ -123,8 +123,8 @@ fn a_relay_cannot_use_up_the_numbers_of_own_requests() {
 fn crossing_requests_give_opposite_roles_and_end_the_prompt() {
     for (peer, role, connector) in [("ZZZZZZ", Role::Connector, NONCE), ("AAAAAA", Role::Acceptor, OTHERS)] {
         let mut pairing = Pairing::new();
-        let prompt = shown(&mut pairing, peer, 5).unwrap();
         let bystander = shown(&mut pairing, "CCCCCC", 6).unwrap();
+        let prompt = shown(&mut pairing, peer, 5).unwrap();
         let (_, number) = asked(&mut pairing, peer);
         let agreed = channel(pairing.opened(own(), OpenedBy::Crossing, number, OTHERS));
         assert_eq!((agreed.role, agreed.nonce_connector), (role, connector));

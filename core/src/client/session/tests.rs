@@ -104,7 +104,16 @@ fn both_say_where_they_stand_as_soon_as_they_are_secured() {
     for end in [&mut a, &mut b] {
         let frames = end.poll(Instant::ZERO);
         assert!(matches!(&frames[..], [frame] if is_state(frame)));
+        assert!(!end.session.peer_opened());
     }
+}
+
+#[test]
+fn both_know_one_place_to_meet_again_and_that_the_other_is_there() {
+    let (a, b) = pair();
+    assert_eq!(a.session.rendezvous(), b.session.rendezvous());
+    assert!(a.session.rendezvous().iter().any(|&byte| byte > 1), "it is no constant");
+    assert!(a.session.peer_opened() && b.session.peer_opened());
 }
 
 #[test]
@@ -595,4 +604,34 @@ fn whatever_the_wire_does_packets_come_once_and_in_order() {
         }
         assert_eq!(taken, sent, "seed {seed}: everything arrives");
     }
+}
+
+/// Several records are missing: the first of them does not end the asking for the others.
+#[test]
+fn a_gap_is_closed_by_its_last_record() {
+    let (mut a, mut b) = pair();
+    let now = Instant::ZERO;
+    let lost: Vec<_> = (0..2)
+        .flat_map(|_| {
+            a.send(10);
+            a.poll(now)
+        })
+        .collect();
+    b.session.missing(now, 2);
+    assert_eq!((b.take(now, &lost[0]), b.session.gap.is_some()), (Outcome::Fine, true));
+    assert_eq!((b.take(now, &lost[1]), b.session.gap.is_none()), (Outcome::Fine, true));
+}
+
+#[test]
+fn a_cut_session_has_nothing_to_say_and_a_new_way_has_its_time() {
+    let (mut a, mut b) = pair();
+    let mut now = Instant::ZERO;
+    a.send(10);
+    b.take_all(now, &a.poll(now));
+    assert_eq!(b.session.deadline(), now + ACK_DELAY);
+    b.session.detached();
+    assert!(b.session.deadline() > now + ACK_DELAY && b.flags().is_none());
+    now = now + 100 * S;
+    b.session.attached(now);
+    assert_eq!(b.session.deadline(), now + ASK_STALLED);
 }

@@ -271,3 +271,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_run_knows_its_number() {
+    let of = |run| Inputs { run, ..inputs(Role::Connector) };
+    let exchange = start((of(7), "key"), (of(7), "key")).0;
+    assert_eq!(exchange.run(), 7);
+}
