@@ -252,15 +252,15 @@ impl Relay {
         match input {
             Input::Frame { from, frame } => self.frame(now, from, frame),
             other => {
-                self.handle_other(now, other);
+                self.handle_other(now, &other);
                 Handled::Done
             }
         }
     }
 
     /// What is no frame comes seldom.
-    fn handle_other(&mut self, now: Instant, input: Input<'_>) {
-        match input {
+    fn handle_other(&mut self, now: Instant, input: &Input<'_>) {
+        match *input {
             Input::Frame { .. } => {}
             Input::Invalid { from, code } => self.close(now, from, code),
             Input::Closed { conn } => self.forget(now, conn),
