@@ -531,13 +531,13 @@ fn a_pass_goes_on_from_what_is_confirmed_and_ends_with_its_way() {
     assert!(direction.out.is_waiting() && !direction.out.all_packets_acked(&direction.queue));
     direction.out.begin_pass(direction.now);
     assert_eq!(direction.out.resend, Some(0));
-    direction.out.on_state(1, 1 << 16).unwrap();
+    direction.out.on_state(1, 1 << 16, direction.queue.spare()).unwrap();
     assert_eq!(direction.out.resend, Some(1), "what it has is not sent again");
     direction.out.reattach();
     assert_eq!(direction.out.resend, None);
     direction.out.begin_pass(direction.now);
     assert_eq!(direction.out.resend, Some(1), "over a new way it begins at once");
-    direction.out.on_state(3, 1 << 16).unwrap();
+    direction.out.on_state(3, 1 << 16, direction.queue.spare()).unwrap();
     assert_eq!(direction.out.resend, None);
     assert!(!direction.out.is_waiting() && direction.out.all_packets_acked(&direction.queue));
 }
