@@ -432,7 +432,8 @@ impl World {
                     assert!(Some(&up_to) <= known, "{up_to} delivered, and nobody said so");
                 }
                 Output::Dial { .. } => self.client.handle(self.now, Input::DialFailed),
-                Output::HangUp(_) => (self.number, self.clean) = (None, false),
+                // It is never connected again, so that nobody can find the channel.
+                Output::HangUp(_) => (self.number, self.rendezvous, self.clean) = (None, None, false),
                 Output::Event(_) => {}
             }
         }
