@@ -77,8 +77,8 @@ impl Header {
             TWO_BYTES => ([c, d, e, f], 4, u16::from_be_bytes([a, b])),
             short => ([a, b, c, d], 2, u16::from(short)),
         };
-        let is_shortest = header_len(payload.into()) == len && second ^ MASKED < EIGHT_BYTES;
-        is_shortest.then(|| Self {
+        // The other forms of a length, and no mask, fail here as well: they look like short lengths that are not short.
+        (header_len(payload.into()) == len).then(|| Self {
             first: FIRST,
             mask: Some(mask),
             len: len + MASK_LEN,
