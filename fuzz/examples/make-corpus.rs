@@ -8,7 +8,7 @@ use phantom_core::bits::BitWriter;
 use phantom_core::id::PeerId;
 use phantom_core::wire::{Answer, ClientFrame, Ended, OpenedBy, RelayFrame, Welcome};
 use phantom_fuzz::{
-    BITS, CLIENT_INPUTS, FRAME, KEY_TEXT, PACKET, PEER_INPUTS, RECORD, RELAY_INPUTS, Target, replay,
+    BITS, CLIENT_INPUTS, FRAME, KEY_TEXT, PACKET, PEER_INPUTS, RECORD, RELAY_INPUTS, Target, WORLD, replay,
 };
 
 fn main() {
@@ -20,6 +20,7 @@ fn main() {
     write(&RELAY_INPUTS, relay_stories());
     write(&CLIENT_INPUTS, client_stories());
     write(&PEER_INPUTS, peer_stories());
+    write(&WORLD, world_stories());
 }
 
 fn write(target: &Target, seeds: Vec<Vec<u8>>) {
@@ -291,4 +292,15 @@ fn peer_stories() -> Vec<Vec<u8>> {
         story(&[&[0], &[16, 0, 0, 0, 10, 2, 7], &[16, 4, 0, 9], &[18]]),
         story(&[&[0], &packet, &[13, 0, 0, 7, 1], &[18]]),
     ]
+}
+
+/// In every layout something is sent, and a link is cut or the relay starts anew.
+fn world_stories() -> Vec<Vec<u8>> {
+    let (send, wait) = ([0, 0, 0, 1], [4, 0, 0, 9, 8]);
+    let cut = [8, 0, 0];
+    let (kill, start) = ([17, 0, 0], [18, 0, 0]);
+    let broken = |layout| {
+        if layout % 2 == 0 { [&cut[..], &send, &wait].concat() } else { [&kill[..], &wait, &start].concat() }
+    };
+    (0..24).map(|layout| [&[layout][..], &send, &wait, &broken(layout)].concat()).collect()
 }

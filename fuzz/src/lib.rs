@@ -16,6 +16,7 @@ mod peer_inputs;
 mod record;
 mod relay_inputs;
 pub mod replay;
+mod world;
 
 pub use bits::bits;
 pub use client_inputs::client_inputs;
@@ -26,6 +27,7 @@ pub use packet::packet;
 pub use peer_inputs::peer_inputs;
 pub use record::record;
 pub use relay_inputs::relay_inputs;
+pub use world::world;
 
 /// A target, and how much memory an input may cost it.
 #[derive(Clone, Copy, Debug)]
@@ -73,10 +75,12 @@ pub const CLIENT_INPUTS: Target =
     Target { name: "client_inputs", act: client_inputs, memory_max: (8 << 20, 16) };
 /// The client machine and a hostile other side that has the key.
 pub const PEER_INPUTS: Target = Target { name: "peer_inputs", act: peer_inputs, memory_max: (2 << 20, 16) };
+/// Everything together.
+pub const WORLD: Target = Target { name: "world", act: world, memory_max: (2 << 20, 16) };
 
 /// Every target.
-pub const TARGETS: [Target; 8] =
-    [FRAME, RECORD, BITS, PACKET, KEY_TEXT, RELAY_INPUTS, CLIENT_INPUTS, PEER_INPUTS];
+pub const TARGETS: [Target; 9] =
+    [FRAME, RECORD, BITS, PACKET, KEY_TEXT, RELAY_INPUTS, CLIENT_INPUTS, PEER_INPUTS, WORLD];
 
 /// The whole of a target's binary: a fuzzer under `cargo fuzz`, otherwise a program that replays the files and folders it is given.
 #[macro_export]

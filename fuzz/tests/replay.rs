@@ -88,6 +88,7 @@ targets! {
     relay_inputs: RELAY_INPUTS, 2_000;
     client_inputs: CLIENT_INPUTS, 300;
     peer_inputs: PEER_INPUTS, 300;
+    world: WORLD, 100;
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //!
 //! Whoever embeds `phantom-core` can run it against machines of their own making: nothing here is private to our tests.
 
+pub mod actions;
 pub mod attackers;
 pub mod bare;
 pub mod crowd;

@@ -3,10 +3,19 @@
 
 use bytes::Bytes;
 
-use crate::simulation::{Action, Setup, Simulation};
+use crate::actions::{Action, Setup};
+use crate::simulation::Simulation;
 
-const SETUP: Setup =
-    Setup { pairs: 2, star: false, small: false, early: false, unequal: 0, strangers: 0, hostile: None };
+const SETUP: Setup = Setup {
+    pairs: 2,
+    star: false,
+    small: false,
+    early: false,
+    unequal: 0,
+    strangers: 0,
+    hostile: None,
+    light: false,
+};
 const NOTHING: Action = Action::Wait { ms: 0 };
 
 /// Two channels that have carried something.

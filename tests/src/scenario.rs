@@ -380,9 +380,8 @@ impl Scenario {
                 self.heard[node] = heard;
                 return Ok(());
             }
-            match self.world.next() {
-                Some(at) if at <= end => self.world.now = self.world.now.max(at),
-                _ => return Err("it does not hear that".into()),
+            if !self.world.advance(end) {
+                return Err("it does not hear that".into());
             }
         }
     }

@@ -17,10 +17,11 @@ use phantom_core::client::{ClientConfig, ClientLimits, End, Event};
 use phantom_core::crypto::EncryptionKey;
 use phantom_core::id::ChannelId;
 use phantom_core::rng::Rng;
-use phantom_core::time::{Duration, Instant};
+use phantom_core::time::Duration;
 
 use crate::World;
-use crate::hostile::{Chaos, Weights};
+use crate::actions::{Action, Setup, Swarm};
+use crate::hostile::Chaos;
 use crate::link::Conditions;
 use crate::stranger;
 
@@ -34,118 +35,8 @@ const UNSECURED_WITHIN: Duration = Duration::from_secs(160);
 /// An end that waits in vain for its partner's last word ends within this time.
 const PARTED_WITHIN: Duration = Duration::from_secs(620);
 
-/// One thing that happens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// One end of a channel sends packets, as many as are taken.
-    Send {
-        /// Which channel.
-        pair: usize,
-        /// Which end.
-        side: usize,
-        /// How many.
-        count: u16,
-    },
-    /// Time passes.
-    Wait {
-        /// In milliseconds.
-        ms: u32,
-    },
-    /// A link is cut; both ends notice.
-    Cut(usize),
-    /// A link is cut; the relay does not notice.
-    CutClientSide(usize),
-    /// A link is cut; the client does not notice.
-    CutRelaySide(usize),
-    /// A link passes nothing, and nobody notices.
-    Stall(usize),
-    /// A link passes nothing to the client.
-    StallDown(usize),
-    /// A link passes again.
-    Unstall(usize),
-    /// The network of a client is gone for new links.
-    Unreachable(usize),
-    /// And is there again.
-    Reachable(usize),
-    /// The network of a client becomes slow, or fast.
-    Delay(usize, u16),
-    /// There is hardly any memory for what is on the way to and from a client.
-    Narrow(usize),
-    /// And there is enough again.
-    Wide(usize),
-    /// A client that keeps no rule says something, so many times.
-    Mischief {
-        /// Which of the strangers.
-        stranger: usize,
-        /// How many frames.
-        count: u8,
-    },
-    /// The relay dies.
-    KillRelay,
-    /// It is started, if it is dead.
-    StartRelay,
-    /// An application takes nothing.
-    StopReading(usize),
-    /// An application takes everything again.
-    Read(usize),
-    /// An application takes some packets.
-    ReadSome {
-        /// Which channel.
-        pair: usize,
-        /// Which end.
-        side: usize,
-        /// How many.
-        count: u8,
-    },
-    /// A client dials without waiting.
-    DialNow(usize),
-    /// One end of a channel ends it in good order.
-    Disconnect {
-        /// Which channel.
-        pair: usize,
-        /// Which end.
-        side: usize,
-    },
-}
-
-/// How the world of a run is laid out.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Channels.
-    pub pairs: usize,
-    /// All channels are one client's, else each has its own two.
-    pub star: bool,
-    /// Windows and queues as small as allowed.
-    pub small: bool,
-    /// It begins before the channels are secured.
-    pub early: bool,
-    /// Of how many channels, the last ones, the two ends have keys that differ.
-    pub unequal: usize,
-    /// Clients that have no channel and [keep no rule](stranger).
-    pub strangers: usize,
-    /// What the relay does.
-    pub hostile: Option<Weights>,
-}
-
-impl Setup {
-    /// How many clients there are, but for the strangers.
-    #[must_use]
-    pub fn nodes(&self) -> usize {
-        if self.star { self.pairs + 1 } else { 2 * self.pairs }
-    }
-
-    /// Whether the ends of this channel have one key.
-    #[must_use]
-    pub fn is_equal(&self, pair: usize) -> bool {
-        pair + self.unequal < self.pairs
-    }
-
-    /// How long it may be broken without a channel losing its patience.
-    #[must_use]
-    pub fn broken_max(&self) -> Duration {
-        Duration::from_secs(if self.early { 90 } else { 300 })
-    }
-}
+/// Moments at which something happens while a run waits once; that is more than a thousand a second.
+const MOMENTS_MAX: usize = 1_000_000;
 
 /// What was done, for a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -278,10 +169,7 @@ impl Simulation {
         for (pair, ends) in pairs.iter().enumerate() {
             for (side, end) in ends.iter().enumerate() {
                 let differs = side == 1 && !setup.is_equal(pair);
-                let key = crate::key(&format!(
-                    "the key of {seed} {pair}{}",
-                    if differs { ", misheard" } else { "" }
-                ));
+                let key = key(seed, pair, !differs);
                 // A client with one channel may as well have the key as its own.
                 if setup.star || pair % 2 == 0 {
                     let set =
@@ -304,6 +192,12 @@ impl Simulation {
         let mischief = Rng::from_seed(&world.rng().bytes());
         let (broken_for, tally) = (Duration::ZERO, Tally::default());
         Self { world, seed, setup, pairs, looked, limits, broken_for, tally, mischief }
+    }
+
+    /// Another course of all that is left to chance from here on: the relay's IDs, what a hostile relay and strangers do.
+    pub fn reseed(&mut self, seed: &[u8; 32]) {
+        *self.world.rng() = Rng::from_seed(seed);
+        self.mischief = Rng::from_seed(&self.world.rng().bytes());
     }
 
     /// Lets one thing happen.
@@ -374,9 +268,10 @@ impl Simulation {
             let node = &mut self.world.nodes[node];
             (node.reachable, node.reads, node.conditions) = (true, true, Conditions::default());
         }
+        let [first, second, last] = if self.setup.light { [1, 2, 1] } else { [3, 20, 50] };
         for pair in 0..self.pairs.len() {
-            self.send(pair, 0, 3);
-            self.send(pair, 1, 3);
+            self.send(pair, 0, first);
+            self.send(pair, 1, first);
         }
         let unsecured = self.setup.early || self.setup.unequal > 0;
         self.put_keys_right();
@@ -386,8 +281,8 @@ impl Simulation {
         // And something new is taken, and goes through at once.
         for pair in 0..self.pairs.len() {
             let before = self.pairs[pair].map(|side| side.sent);
-            self.send(pair, 0, 20);
-            self.send(pair, 1, 20);
+            self.send(pair, 0, second);
+            self.send(pair, 1, second);
             let ends = &self.pairs[pair];
             let stands = self.is_good(ends) && ends.iter().all(|side| side.end.is_none() && !side.parting);
             let taken = ends.iter().zip(before).all(|(side, before)| side.sent > before);
@@ -396,8 +291,8 @@ impl Simulation {
         let fresh = self.run(Duration::from_secs(20), Self::all_delivered)?;
         hold!(fresh, "what was sent after healing did not arrive: {}", self.state());
         for pair in 0..self.pairs.len() {
-            self.send(pair, 0, 50);
-            self.send(pair, 1, 50);
+            self.send(pair, 0, last);
+            self.send(pair, 1, last);
             if !self.pairs[pair][0].parting {
                 self.disconnect(pair, pair % 2);
             }
@@ -482,7 +377,7 @@ impl Simulation {
         let Side { node, channel, sent, .. } = &mut self.pairs[pair][side];
         let (node, channel) = (*node, *channel);
         for _ in 0..count {
-            let packet = packet(pair, side, *sent);
+            let packet = packet(pair, side, *sent, self.setup.light);
             if self.world.nodes[node].client.send(self.world.now, channel, packet).is_err() {
                 break;
             }
@@ -493,21 +388,18 @@ impl Simulation {
 
     /// Runs for a time or until `done`, and checks after every step.
     fn run(&mut self, time: Duration, mut done: impl FnMut(&mut Self) -> bool) -> Result<bool, Broken> {
-        let end: Instant = self.world.now + time;
-        loop {
+        let end = self.world.now + time;
+        for _ in 0..MOMENTS_MAX {
             self.world.settle();
             self.check()?;
             if done(self) {
                 return Ok(true);
             }
-            match self.world.next() {
-                Some(at) if at <= end => self.world.now = self.world.now.max(at),
-                _ => {
-                    self.world.now = end;
-                    return Ok(false);
-                }
+            if !self.world.advance(end) {
+                return Ok(false);
             }
         }
+        Err(Broken(format!("more than {MOMENTS_MAX} moments within {time:?}: {}", self.state())))
     }
 
     /// What must hold at every moment.
@@ -525,7 +417,7 @@ impl Simulation {
                     let (from, sent) = (1 - side, self.pairs[pair][1 - side].sent);
                     hold!(number < sent, "pair {pair}: end {side} took more than was sent");
                     hold!(
-                        got == packet(pair, from, number),
+                        got == packet(pair, from, number, self.setup.light),
                         "pair {pair}: what end {side} took as packet {number} was not sent as such"
                     );
                     self.pairs[pair][side].got += 1;
@@ -649,14 +541,15 @@ fn key(seed: u64, pair: usize, right: bool) -> EncryptionKey {
     crate::key(&format!("{} {seed} {pair}", if right { "the key of" } else { "misheard" }))
 }
 
-/// What an end sends as its packet of this number: of many lengths, and to be told from every other.
-fn packet(pair: usize, side: usize, number: u64) -> Bytes {
+/// What an end sends as its packet of this number: of many lengths, unless all are short, and to be told from every other.
+fn packet(pair: usize, side: usize, number: u64, light: bool) -> Bytes {
     let mix = (number + 1)
         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
         .wrapping_add((pair as u64) << 32 | (side as u64) << 8)
         .wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let len = match mix >> 56 {
         0..=7 => 0,
+        _ if light => (mix >> 40 & 0x3f) as usize,
         8..=199 => (mix >> 40 & 0x3f) as usize,
         200..=249 => (mix >> 40 & 0x7ff) as usize,
         250..=254 => (mix >> 40 & 0x7fff) as usize,
@@ -676,85 +569,30 @@ fn packet(pair: usize, side: usize, number: u64) -> Bytes {
 /// Something that must hold does not; the text says after which actions.
 pub fn run(seed: u64) -> Result<Tally, Broken> {
     let mut rng = Rng::from_seed(blake3::hash(&[&b"swarm"[..], &seed.to_be_bytes()].concat()).as_bytes());
-    let mut below = |n: u64| u64::from_be_bytes(rng.bytes()) % n;
-    let setup = Setup {
-        pairs: 1 + below(3) as usize,
-        star: below(3) == 0,
-        small: below(2) == 0,
-        early: below(4) == 0,
-        unequal: usize::from(below(6) == 0),
-        strangers: below(3) as usize,
-        hostile: (below(3) == 0).then(|| {
-            // Half of the hostile ones do nothing that can end a channel, so that they reach far.
-            let deadly = below(2) == 0;
-            let mut weight =
-                |deadly: bool, max: u64| if deadly && below(2) == 0 { below(max) as u8 } else { 0 };
-            Weights {
-                drop: weight(true, 40),
-                repeat: weight(true, 40),
-                reorder: weight(true, 40),
-                replay: weight(true, 40),
-                swap: weight(deadly, 6),
-                reflect: weight(deadly, 6),
-                flip: weight(deadly, 4),
-                invent: weight(deadly, 6),
-            }
-        }),
-    };
-    // Half of the worlds are restless: many links and resumes, each with little to carry.
-    let restless = below(2) == 0;
-    let weights: Vec<u64> = (0..21)
-        .map(|kind| match kind {
-            0 | 1 => 8,
-            2..=4 | 16 if restless => 4,
-            19 if setup.strangers == 0 => 0,
-            20 => [0, 0, 0, 1][below(4) as usize],
-            _ => [0, 0, 1, 2, 4][below(5) as usize],
-        })
-        .collect();
-    let actions = if restless { 100 + below(500) } else { 10 + below(60) };
-    let (pairs, nodes) = (setup.pairs as u64, setup.nodes() as u64);
-    let mut simulation = Simulation::new(seed, setup.clone());
-    let mut done = Vec::new();
-    for _ in 0..actions {
-        let mut left = below(weights.iter().sum());
-        let kind = weights.iter().position(|&weight| {
-            let hit = left < weight;
-            left = left.saturating_sub(weight);
-            hit
-        });
-        let node = below(nodes) as usize;
-        let (pair, side) = (below(pairs) as usize, below(2) as usize);
-        let action = match kind.unwrap_or(0) {
-            0 => {
-                let counts: &[u16] = if restless { &[1, 2, 5] } else { &[1, 5, 50, 500] };
-                Action::Send { pair, side, count: counts[below(counts.len() as u64) as usize] }
-            }
-            1 if restless => Action::Wait { ms: below(2_000) as u32 },
-            1 => Action::Wait { ms: (below(10) << below(12)) as u32 },
-            2 => Action::Cut(node),
-            3 => Action::CutClientSide(node),
-            4 => Action::CutRelaySide(node),
-            5 => Action::Stall(node),
-            6 => Action::StallDown(node),
-            7 => Action::Unstall(node),
-            8 => Action::Unreachable(node),
-            9 => Action::Reachable(node),
-            10 => Action::Delay(node, [0, 5, 100, 900][below(4) as usize]),
-            11 => Action::KillRelay,
-            12 => Action::StartRelay,
-            13 => Action::StopReading(node),
-            14 => Action::Read(node),
-            15 => Action::ReadSome { pair, side, count: below(20) as u8 },
-            16 => Action::DialNow(node),
-            17 => Action::Narrow(node),
-            18 => Action::Wide(node),
-            19 => Action::Mischief { stranger: node % setup.strangers, count: 1 + below(40) as u8 },
-            _ => Action::Disconnect { pair, side },
-        };
-        done.push(action);
-        let action = done.last().expect("just pushed");
-        simulation.apply(action).map_err(|broken| Broken(format!("{broken}\n{setup:?}\n{done:?}")))?;
+    let setup = Setup::draw(&mut rng);
+    let swarm = Swarm::draw(&mut rng, &setup);
+    let actions = swarm.draw_len(&mut rng);
+    play(Simulation::new(seed, setup), |setup, played| {
+        (played < actions).then(|| swarm.draw_action(&mut rng, setup))
+    })
+}
+
+/// Lets actions happen until there is none, then heals.
+///
+/// `next` is told the layout and how many there were.
+///
+/// # Errors
+/// Something that must hold does not; the text says after which actions.
+pub fn play(
+    mut simulation: Simulation,
+    mut next: impl FnMut(&Setup, usize) -> Option<Action>,
+) -> Result<Tally, Broken> {
+    let setup = simulation.setup.clone();
+    let mut played = Vec::new();
+    while let Some(action) = next(&setup, played.len()) {
+        played.push(action);
+        let action = played.last().expect("just pushed");
+        simulation.apply(action).map_err(|broken| Broken(format!("{broken}\n{setup:?}\n{played:?}")))?;
     }
-    simulation.heal().map_err(|broken| Broken(format!("{broken}\n{setup:?}\n{done:?}, then healed")))
+    simulation.heal().map_err(|broken| Broken(format!("{broken}\n{setup:?}\n{played:?}, then healed")))
 }

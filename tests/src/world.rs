@@ -47,6 +47,9 @@ pub struct World {
     relay_config: RelayConfig,
 }
 
+/// Rounds in which somebody does something, at one moment.
+const ROUNDS_MAX: usize = 100_000;
+
 impl World {
     /// When it begins.
     pub const START: Instant = Instant::from_micros(1_000_000);
@@ -126,14 +129,21 @@ impl World {
             if done(self) {
                 return true;
             }
-            match self.next() {
-                Some(at) if at <= end => self.now = self.now.max(at),
-                _ => {
-                    self.now = end;
-                    return false;
-                }
+            if !self.advance(end) {
+                return false;
             }
         }
+    }
+
+    /// On to the next moment at which anything happens, or to `end` if nothing does before; says which.
+    ///
+    /// # Panics
+    /// Something is due now, and the world has [settled](Self::settle).
+    pub fn advance(&mut self, end: Instant) -> bool {
+        let next = self.next().filter(|&at| at <= end);
+        assert!(next.is_none_or(|at| at > self.now), "at {:?} something is due that nobody does", self.now);
+        self.now = next.unwrap_or(end);
+        next.is_some()
     }
 
     /// Runs for a time.
@@ -144,22 +154,23 @@ impl World {
     /// Does everything that is due now, until nothing is.
     ///
     /// # Panics
-    /// A machine breaks its contract: its deadline does not move on though it was told the time and drained, or it has something to do
-    /// before its deadline.
+    /// A machine breaks its contract: its deadline does not move on though it was told the time and drained, it has something to do
+    /// before its deadline, or it never has nothing to do.
     pub fn settle(&mut self) {
         if self.woken < self.now {
             self.woken = self.now;
             self.wake_early();
         }
-        loop {
+        for _ in 0..ROUNDS_MAX {
             let mut busy = self.settle_relay();
             for node in 0..self.nodes.len() {
                 busy |= self.settle_node(node);
             }
             if !busy {
-                break;
+                return;
             }
         }
+        panic!("the world does not come to rest at {:?}", self.now);
     }
 
     /// The next moment at which anything happens.
