@@ -1,5 +1,6 @@
 //! What the tests of this module share, and the tests of the whole machine.
 
+mod channel;
 mod client;
 mod commands;
 mod hostile;
