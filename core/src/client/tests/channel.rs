@@ -184,6 +184,24 @@ fn delivered_is_told_once_for_each_step() {
     assert_eq!(a.client.fate(a.channel()), Some(fate));
 }
 
+#[test]
+fn writable_is_told_once_and_only_to_whom_there_was_no_room() {
+    let (mut a, mut b) = secured(&ClientLimits { queue_max_bytes: 64 << 10, ..ClientLimits::default() });
+    let writable = |puppet: &Puppet| puppet.heard(|event| matches!(event, Event::Writable { .. }));
+    send(&mut a, b"there is room");
+    exchange(&mut a, &mut b);
+    assert_eq!(writable(&a), 0);
+    a.input(Input::Writable(0));
+    let (now, channel) = (a.now, a.channel());
+    let packet = Bytes::from(vec![0; 10_000]);
+    while a.client.send(now, channel, packet.clone()).is_ok() {}
+    a.drain();
+    assert_eq!(writable(&a), 0);
+    a.input(Input::Writable(usize::MAX));
+    exchange(&mut a, &mut b);
+    assert_eq!(writable(&a), 1);
+}
+
 /// A way that was found and then heard from is as good as the first: the next one is asked for at once.
 #[test]
 fn a_proven_way_that_is_cut_is_looked_for_at_once() {
