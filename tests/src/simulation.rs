@@ -395,9 +395,11 @@ impl Simulation {
             if done(self) {
                 return Ok(true);
             }
+            let before = self.world.now;
             if !self.world.advance(end) {
                 return Ok(false);
             }
+            hold!(self.world.now > before, "at {before:?} something is due that nobody does");
         }
         Err(Broken(format!("more than {MOMENTS_MAX} moments within {time:?}: {}", self.state())))
     }

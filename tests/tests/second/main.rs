@@ -208,14 +208,13 @@ async fn cuts_at_random_moments_lose_nothing() {
                         if cuts % 3 == 0 { proxy.cut(0) } else { two.python.tell("cut", &json!({})) }
                     }
                     arrived += 1;
-                }
-                "Interrupted" => interrupted += 1,
-                "Resumed" => {
-                    send_batch(&mut two.python);
-                    if cuts == CUTS {
+                    // Not before: whoever hears that the other has finished sends nothing more, either.
+                    if arrived == LETTERS {
                         two.python.tell("finish", &json!({ "channel": CHANNEL }));
                     }
                 }
+                "Interrupted" => interrupted += 1,
+                "Resumed" => send_batch(&mut two.python),
                 "Online" => kept += usize::from(event["kept"] == true),
                 "Closed" => break assert!(arrived == LETTERS && event["why"] == "Finished", "{event}"),
                 _ => {}
