@@ -164,6 +164,7 @@ mod serde_packets {
     use alloc::vec;
 
     use super::*;
+    use crate::bits::Bits;
 
     type Scores = Serde<Vec<(String, Option<i16>)>, 9>;
 
@@ -177,6 +178,15 @@ mod serde_packets {
         // ID 9, length 11, filling; then postcard: two items, each a string and an option.
         assert_eq!(&bytes[..], b"\x4a\xc0\x02\x03Ann\x01\x05\x02Bo\x00");
         assert_eq!(decode::<Scores>(&bytes), Ok(scores()));
+    }
+
+    #[test]
+    fn inside_another_value_it_is_a_frame() {
+        let pair = (scores(), 7_u8);
+        let mut out = BitWriter::new();
+        Bits::write(&pair, &mut out).unwrap();
+        let bytes = out.into_bytes();
+        assert_eq!(Bits::read(&mut BitReader::new(&bytes)), Ok(pair));
     }
 
     #[test]
