@@ -123,7 +123,7 @@ pub struct Setup {
     pub early: bool,
     /// Of how many channels, the last ones, the two ends have keys that differ.
     pub unequal: usize,
-    /// Clients that have no channel and [keep no rule](stranger).
+    /// Clients that have no channel and [keep no rule](crate::stranger).
     pub strangers: usize,
     /// What the relay does.
     pub hostile: Option<Weights>,
