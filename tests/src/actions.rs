@@ -246,7 +246,11 @@ impl Swarm {
         let (pair, side) = (choices.below(setup.pairs as u64) as usize, choices.below(2) as usize);
         match kind.unwrap_or(0) {
             0 => {
-                let counts: &[u16] = if self.restless { &[1, 2, 5] } else { &[1, 5, 50, 500] };
+                let counts: &[u16] = match self.restless {
+                    true => &[1, 2, 5],
+                    false if setup.light => &[1, 2, 5, 50],
+                    false => &[1, 5, 50, 500],
+                };
                 Action::Send { pair, side, count: choices.one_of(counts) }
             }
             1 if self.restless => Action::Wait { ms: choices.below(2_000) as u32 },

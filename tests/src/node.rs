@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use phantom_core::client::{Client, End, Event, Output};
+use phantom_core::client::{Client, End, Event, Input, Output};
 use phantom_core::id::{ChannelId, PeerId, RequestId};
 use phantom_core::relay::Source;
 use phantom_core::time::Instant;
@@ -30,6 +30,8 @@ pub struct Node {
     pub(crate) link: Link,
     /// The channels that may have something to take.
     readable: Vec<ChannelId>,
+    /// The room on its link of which it was last told, in bytes.
+    told_room: usize,
 }
 
 impl Node {
@@ -44,6 +46,7 @@ impl Node {
             source,
             link: Link::Down,
             readable: Vec::new(),
+            told_room: 0,
         }
     }
 
@@ -91,6 +94,25 @@ impl Node {
         self.channel().and_then(|channel| self.received.get(&channel)).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether, since it was last asked, anything has come to be done: by its link, or by itself.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        let deadline = || self.client.poll_timeout().map(|deadline| deadline.at);
+        let has_come = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        self.room() != self.told_room || has_come(self.link.due()) || has_come(deadline())
+    }
+
+    /// Tells the machine what its link takes now.
+    pub(crate) fn tell_room(&mut self, now: Instant) {
+        self.told_room = self.room();
+        self.client.handle(now, Input::Writable(self.told_room));
+    }
+
+    /// Bytes that the link takes before the client must wait.
+    fn room(&self) -> usize {
+        let held = self.link.up().map(|up| up.to_relay.bytes());
+        held.map_or(0, |held| self.conditions.up_max.saturating_sub(held))
+    }
+
     /// The next thing the machine wants done, but its news, which are kept here.
     pub(crate) fn poll(&mut self, mut hear: impl FnMut(&Event)) -> Option<Output> {
         loop {
@@ -107,15 +129,18 @@ impl Node {
         }
     }
 
-    /// Lets the application take what is there.
-    pub(crate) fn read(&mut self, now: Instant) {
+    /// Lets the application take what is there; says whether it took anything.
+    pub(crate) fn read(&mut self, now: Instant) -> bool {
+        let mut took = false;
         if self.reads {
             for channel in std::mem::take(&mut self.readable) {
                 while let Some(packet) = self.client.receive(now, channel) {
                     self.received.entry(channel).or_default().push(packet);
+                    took = true;
                 }
             }
         }
+        took
     }
 
     /// Takes one packet, whether the application reads by itself or not.

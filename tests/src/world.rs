@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use phantom_core::Deadline;
 use phantom_core::client::{self, Client, ClientConfig};
 use phantom_core::id::{ChannelId, ConnId, PeerId};
@@ -158,10 +158,13 @@ impl World {
             self.woken = self.now;
             self.wake_early();
         }
-        for _ in 0..ROUNDS_MAX {
+        for round in 0..ROUNDS_MAX {
             let mut busy = self.settle_relay();
             for node in 0..self.nodes.len() {
-                busy |= self.settle_node(node);
+                // At first each is asked: a test may have done anything.
+                if round == 0 || self.nodes[node].is_due(self.now) {
+                    busy |= self.settle_node(node);
+                }
             }
             if !busy {
                 return;
@@ -368,7 +371,7 @@ impl World {
 
     fn at_relay(&mut self, from: ConnId, message: Message) {
         match message {
-            Message::Frame(mut frame) => self.frame_at_relay(from, &mut frame),
+            Message::Frame(frame) => self.frame_at_relay(from, frame),
             Message::Close(_) => {
                 self.relay_input(relay::Input::Closed { conn: from });
                 self.forget_conn(from);
@@ -376,12 +379,12 @@ impl World {
         }
     }
 
-    fn frame_at_relay(&mut self, from: ConnId, frame: &mut [u8]) {
+    fn frame_at_relay(&mut self, from: ConnId, mut frame: Vec<u8>) {
         let Some(relay) = &mut self.relay else { return };
         if let Some(captured) = &mut self.captured {
-            captured.extend_from_slice(frame);
+            captured.extend_from_slice(&frame);
         }
-        let handled = relay.handle(self.now, relay::Input::Frame { from, frame });
+        let handled = relay.handle(self.now, relay::Input::Frame { from, frame: &mut frame });
         self.drain_relay();
         if let Handled::Forward(to) = handled {
             self.deliver(self.owners.get(&from).copied(), to, frame);
@@ -412,7 +415,7 @@ impl World {
     fn drain_relay(&mut self) {
         while let Some(output) = self.relay.as_mut().and_then(Relay::poll_output) {
             match output {
-                relay::Output::Transmit { to, frame, .. } => self.deliver(None, to, &frame),
+                relay::Output::Transmit { to, frame, .. } => self.deliver(None, to, frame.to_vec()),
                 relay::Output::Close { conn, code } => {
                     self.put(conn, Message::Close(code.to_wire()));
                     self.forget_conn(conn);
@@ -429,16 +432,15 @@ impl World {
     }
 
     /// What the relay sends, as it is or as a hostile one would rather have it.
-    fn deliver(&mut self, from: Option<usize>, to: ConnId, frame: &[u8]) {
+    fn deliver(&mut self, from: Option<usize>, to: ConnId, frame: Vec<u8>) {
         if let Some(captured) = &mut self.captured {
-            captured.extend_from_slice(frame);
+            captured.extend_from_slice(&frame);
         }
         let Some(&receiver) = self.owners.get(&to) else { return };
         self.passed.extend(from.map(|from| (from, receiver)));
-        let mut frames = vec![frame.to_vec()];
-        if let Some(meddler) = &mut self.meddler {
-            meddler.meddle(Passage { from, to: receiver, frames: &mut frames, rng: &mut self.rng });
-        }
+        let Some(meddler) = &mut self.meddler else { return self.put(to, Message::Frame(frame)) };
+        let mut frames = vec![frame];
+        meddler.meddle(Passage { from, to: receiver, frames: &mut frames, rng: &mut self.rng });
         for frame in frames {
             self.put(to, Message::Frame(frame));
         }
@@ -486,7 +488,7 @@ impl World {
             match message {
                 Message::Frame(frame) => {
                     self.trace.update(&now.as_micros().to_be_bytes()).update(&frame);
-                    node.client.handle(now, client::Input::Received(BytesMut::from(&frame[..])));
+                    node.client.handle(now, client::Input::Received(BytesMut::from(Bytes::from(frame))));
                 }
                 Message::Close(code) => {
                     node.link = Link::Down;
@@ -510,8 +512,9 @@ impl World {
                 "the client's deadline must move on: {next:?} at {now:?}"
             );
         }
-        self.nodes[index].read(now);
-        busy | self.drain_client(index)
+        // What has been taken makes room, of which the client may have something to say.
+        let took = self.nodes[index].read(now);
+        busy | (took && self.drain_client(index))
     }
 
     /// Messages that have reached the client, and whether its link has room again.
@@ -555,9 +558,7 @@ impl World {
         let mut busy = false;
         loop {
             let node = &mut self.nodes[index];
-            let held = node.link.up().map(|up| up.to_relay.bytes());
-            let room = held.map_or(0, |held| node.conditions.up_max.saturating_sub(held));
-            node.client.handle(now, client::Input::Writable(room));
+            node.tell_room(now);
             let trace = &mut self.trace;
             let Some(output) = node.poll(|event| {
                 trace.update(&now.as_micros().to_be_bytes()).update(format!("{event:?}").as_bytes());
@@ -573,7 +574,7 @@ impl World {
                     self.trace.update(&now.as_micros().to_be_bytes()).update(&frame);
                     let at = now + node.conditions.delay;
                     if let Some(up) = node.link.up_mut() {
-                        up.to_relay.push(at, Message::Frame(frame.to_vec()));
+                        up.to_relay.push(at, Message::Frame(frame.into()));
                     }
                 }
                 client::Output::HangUp(code) => self.hang_up(index, code),
