@@ -317,6 +317,20 @@ fn keys_are_replaced_by_count_by_bytes_and_by_age_and_records_sent_again_still_o
     direction.finish();
 }
 
+#[test]
+fn a_key_lasts_for_so_many_bytes_on_the_wire_and_not_one_record_more() {
+    const WIRE: u64 = 10 + (HEADER + 1 + TAG) as u64;
+    for (missing, records) in [(WIRE, 2), (WIRE + 1, 1)] {
+        let mut direction = Direction::new(ClientLimits::default());
+        direction.out.key_bytes = KEY_BYTES - missing;
+        assert!(direction.push(10));
+        assert_eq!(direction.poll(9), 1, "the key is not used up yet");
+        assert!(direction.push(10));
+        assert_eq!(direction.poll(9), records, "{missing} bytes were left to it");
+        assert_eq!(direction.out.key_bytes, if records == 2 { WIRE } else { KEY_BYTES - 1 + WIRE });
+    }
+}
+
 /// Else a peer would fetch a whole window for every sixty bytes of its own.
 #[test]
 fn a_pass_needs_progress_or_a_second_and_is_never_begun_during_one() {
@@ -498,6 +512,23 @@ fn a_record_beyond_the_edge_is_a_violation_and_taking_moves_the_edge() {
         assert!(forger.send(item::END, &body).is_ok());
     }
     assert!(matches!(forger.send(item::END, &body), Err(Refused::Violation)));
+}
+
+#[test]
+fn a_packet_in_parts_takes_of_the_window_what_its_records_do() {
+    const WINDOW: u64 = 128 << 10;
+    let mut forger = Forger::new(WINDOW as usize);
+    let body = alloc::vec![0; 16_000];
+    for item in [item::END, item::END, item::END, item::PART, item::PART, item::END] {
+        assert!(forger.send(item, &body).is_ok());
+    }
+    for taken in 1..=3 {
+        assert_eq!(forger.inb.take().unwrap().len(), 16_000);
+        // While it was being put together it counted for nothing: two records are promised already.
+        assert_eq!(forger.inb.edge().0, WINDOW + 16_026 * taken.max(2));
+    }
+    assert_eq!(forger.inb.take().unwrap().len(), 48_000);
+    assert_eq!(forger.inb.edge().0, WINDOW + 16_026 * 6);
 }
 
 /// A packet of a few bytes must not keep the buffer of a whole read alive, not even if it came with others in a full record.
